@@ -1,0 +1,28 @@
+"""Layer specifications, layer choices and compression policies: the data that every other part speaks in.
+
+Imports neither torch nor any other part of rlcompress, so that hardware models and report tools start quickly.
+"""
+
+from rlcompress.spec.batch import ChoiceBatch
+from rlcompress.spec.choice import GRANULARITIES, KEEP_RATIO_STEP, REFERENCE_BITS, LayerChoice, keep_count
+from rlcompress.spec.layer import COMPRESSIBLE_KINDS, KINDS, LayerSpec, fingerprint
+from rlcompress.spec.policy import CompressionPolicy, LayerEntry, NetworkReference, policy_json_schema
+from rlcompress.spec.structure import NetworkStructure
+
+__all__ = [
+    "COMPRESSIBLE_KINDS",
+    "GRANULARITIES",
+    "KEEP_RATIO_STEP",
+    "KINDS",
+    "REFERENCE_BITS",
+    "ChoiceBatch",
+    "CompressionPolicy",
+    "LayerChoice",
+    "LayerEntry",
+    "LayerSpec",
+    "NetworkReference",
+    "NetworkStructure",
+    "fingerprint",
+    "keep_count",
+    "policy_json_schema",
+]

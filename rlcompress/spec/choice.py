@@ -1,0 +1,64 @@
+"""`LayerChoice`: what is done to one layer."""
+
+import math
+from typing import Any, Literal, Self, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from rlcompress.errors import PolicyError, first_problem
+
+Granularity = Literal["none", "element", "n:m", "block", "pattern", "kernel", "channel", "filter"]
+
+GRANULARITIES: tuple[str, ...] = get_args(Granularity)
+"""From fine to coarse. A granularity's number in arrays is its position here."""
+
+KEEP_RATIO_STEP = 0.05
+"""Keep ratios lie on multiples of this step."""
+
+REFERENCE_BITS = 16
+"""Width of the reference baseline; a searched layer has 2 to 8 bits."""
+
+
+def keep_count(count: int, keep_ratio: float) -> int:
+    """How many of ``count`` things stay at a keep ratio: rounded half up, at least one."""
+    return max(1, math.floor(count * keep_ratio + 0.5))
+
+
+class LayerChoice(BaseModel):
+    """Pruning granularity, keep ratio and bit-widths of one layer.
+
+    Attributes:
+        granularity: the pattern in which weights are removed, one of `GRANULARITIES`.
+        keep_ratio: share of the weights (or channels) that stays, above 0 and at most 1; 1 if and only if the
+            granularity is ``none``.
+        weight_bits: 2 to 8 (2 is ternary), or 16 for the reference baseline.
+        activation_bits: bits of the layer's input activations, 2 to 8, or 16 for the reference baseline.
+
+    Raises:
+        PolicyError: a value is of the wrong type or out of its range.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    granularity: Granularity = "none"
+    keep_ratio: float = Field(default=1.0, gt=0.0, le=1.0, allow_inf_nan=False)
+    weight_bits: int = Field(default=8, strict=True, ge=2, le=REFERENCE_BITS)
+    activation_bits: int = Field(default=8, strict=True, ge=2, le=REFERENCE_BITS)
+
+    def __init__(self, **values: Any) -> None:
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            label = f"layer {values['name']!r}" if "name" in values else "layer choice"
+            raise PolicyError(f"{label}: {first_problem(error)}") from None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        for key in ("weight_bits", "activation_bits"):
+            if 8 < getattr(self, key) != REFERENCE_BITS:
+                raise ValueError(f"{key} must be 2 to 8, or {REFERENCE_BITS}, got {getattr(self, key)}")
+        if self.granularity == "none" and self.keep_ratio != 1.0:
+            raise ValueError(f"granularity 'none' keeps everything: set keep_ratio to 1, got {self.keep_ratio}")
+        if self.granularity != "none" and self.keep_ratio == 1.0:
+            raise ValueError(f"keep_ratio 1 removes nothing: set granularity to 'none', got {self.granularity!r}")
+        return self

@@ -1,0 +1,183 @@
+"""`CompressionPolicy`: one `LayerChoice` a layer, with its versioned JSON (``policy.json``)."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from rlcompress.errors import PolicyError, first_problem
+from rlcompress.spec.choice import LayerChoice
+from rlcompress.spec.layer import LayerSpec
+
+_MAX_FILE_BYTES = 10_000_000
+
+
+class LayerEntry(LayerChoice):
+    """A `LayerChoice` with the full module name of its layer."""
+
+    name: str = Field(min_length=1)
+
+    @property
+    def choice(self) -> LayerChoice:
+        """The choice without the name."""
+        return LayerChoice(**self.model_dump(exclude={"name"}))
+
+
+class NetworkReference(BaseModel):
+    """Which network a policy was made for: its name and the fingerprint of its structure."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(min_length=1)
+    fingerprint: str = Field(pattern="^[0-9a-f]{16}$")
+
+
+class CompressionPolicy(BaseModel):
+    """What is done to every layer of one network, in execution order.
+
+    Attributes:
+        schema_version: of the JSON format.
+        network: the network's name and structural fingerprint.
+        hardware: name of the accelerator the policy was searched for.
+        metrics: figures recorded with the policy (energy saved, drop); informative only.
+        layers: one entry a compressible layer, in execution order.
+
+    Raises:
+        PolicyError: unknown or missing keys, a value out of range, or a layer named twice.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", title="rlcompress compression policy")
+
+    schema_version: Literal[1] = 1
+    network: NetworkReference
+    hardware: str = Field(min_length=1)
+    metrics: dict[str, float | int | str | None] = Field(default_factory=dict)
+    layers: tuple[LayerEntry, ...] = Field(min_length=1)
+
+    def __init__(self, **values: Any) -> None:
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            raise PolicyError(f"policy: {first_problem(error)}") from None
+        names = [entry.name for entry in self.layers]
+        doubled = sorted({name for name in names if names.count(name) > 1})
+        if doubled:
+            raise PolicyError(f"policy: layer {doubled[0]!r} is listed twice; keep one entry a layer")
+
+    def __iter__(self) -> Iterator[tuple[str, LayerChoice]]:  # type: ignore[override]
+        return ((entry.name, entry.choice) for entry in self.layers)
+
+    @property
+    def choices(self) -> dict[str, LayerChoice]:
+        """Layer name -> choice, in execution order."""
+        return dict(self)
+
+    @classmethod
+    def of(
+        cls,
+        choices: Mapping[str, LayerChoice],
+        *,
+        network: NetworkReference,
+        hardware: str,
+        metrics: Mapping[str, float | int | str | None] | None = None,
+    ) -> Self:
+        """Make a policy from a mapping of layer names to choices."""
+        layers = [{"name": name, **choice.model_dump(exclude={"name"})} for name, choice in choices.items()]
+        return cls(network=network, hardware=hardware, metrics=dict(metrics or {}), layers=layers)
+
+    def to_json(self) -> str:
+        """The policy as an indented JSON document, one layer a line, ending in a newline."""
+        head = self.model_dump(exclude={"layers"})
+        order = ("name", "granularity", "keep_ratio", "weight_bits", "activation_bits")
+        rows = [json.dumps({key: getattr(entry, key) for key in order}) for entry in self.layers]
+        lines = [f" {json.dumps(key)}: {json.dumps(value)}," for key, value in head.items()]
+        return "\n".join(["{", *lines, ' "layers": [', ",\n".join(f"  {row}" for row in rows), " ]", "}", ""])
+
+    @classmethod
+    def from_json(cls, text: str, *, source: str = "policy") -> Self:
+        """Parse `to_json`'s format.
+
+        Args:
+            text: the JSON document.
+            source: what to call it in error messages, such as the file's path.
+
+        Raises:
+            PolicyError: the text is not JSON or not a valid policy; the message names the entry and the mend.
+        """
+        try:
+            values = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise PolicyError(f"{source}: not valid JSON ({error}); write it again with `rlcompress search`") from None
+        if not isinstance(values, dict):
+            raise PolicyError(f"{source}: a policy is a JSON object with the keys {', '.join(cls.model_fields)}")
+        try:
+            return cls(**values)
+        except PolicyError as error:
+            raise PolicyError(f"{source}: {error}") from None
+
+    def save(self, path: str | Path) -> None:
+        """Write the policy to a JSON file."""
+        Path(path).write_text(self.to_json())
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """Read a policy from a JSON file.
+
+        Raises:
+            PolicyError: the file cannot be read or does not hold a valid policy.
+        """
+        try:
+            if Path(path).stat().st_size > _MAX_FILE_BYTES:
+                raise PolicyError(f"{path}: larger than {_MAX_FILE_BYTES} bytes, so it is no policy")
+            text = Path(path).read_text()
+        except (OSError, UnicodeDecodeError) as error:
+            raise PolicyError(f"{path}: cannot read the policy ({error}); give the path of a policy.json") from None
+        return cls.from_json(text, source=str(path))
+
+    def check_fits(self, specs: Sequence[LayerSpec]) -> None:
+        """Check that the policy has one entry for each compressible layer and keeps coupled layers together.
+
+        Raises:
+            PolicyError: a layer is missing or unknown, out of order, removes outputs that cannot be removed, or
+                coupled layers disagree.
+        """
+        wanted = [spec.name for spec in specs if spec.compressible]
+        have = [entry.name for entry in self.layers]
+        missing, unknown = sorted(set(wanted) - set(have)), sorted(set(have) - set(wanted))
+        if missing:
+            raise PolicyError(f"policy: layer {missing[0]!r} is missing ({len(missing)} in all); add an entry for it")
+        if unknown:
+            raise PolicyError(f"policy: the network has no layer {unknown[0]!r} ({len(unknown)} such); remove it")
+        if have != wanted:
+            raise PolicyError(f"policy: layers are out of execution order; begin with {wanted[0]!r}")
+        _check_coupling(specs, self.choices)
+
+
+def _check_coupling(specs: Sequence[LayerSpec], choices: Mapping[str, LayerChoice]) -> None:
+    leaders: dict[str, str] = {}
+    for spec in (spec for spec in specs if spec.compressible):
+        choice = choices[spec.name]
+        if spec.coupling is None:
+            if choice.granularity == "filter":
+                raise PolicyError(
+                    f"layer {spec.name!r}: its outputs are the network's outputs and cannot be removed; "
+                    "choose another granularity than 'filter'"
+                )
+            continue
+        leader = leaders.setdefault(spec.coupling, spec.name)
+        if _removal(choice) != _removal(choices[leader]):
+            raise PolicyError(
+                f"layer {spec.name!r}: its output channels are coupled with those of {leader!r}; "
+                f"give both granularity 'filter' with the same keep_ratio, or neither"
+            )
+
+
+def _removal(choice: LayerChoice) -> float:
+    return choice.keep_ratio if choice.granularity == "filter" else 1.0
+
+
+def policy_json_schema() -> dict[str, Any]:
+    """The JSON Schema of policy.json (the package ships it as ``rlcompress/spec/policy.schema.json``)."""
+    return CompressionPolicy.model_json_schema()
