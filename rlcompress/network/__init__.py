@@ -1,0 +1,1 @@
+"""Networks: built-in architectures, their weights, and torch.fx tracing into layer specs."""
