@@ -1,0 +1,8 @@
+"""Stable-Baselines3 agents for hybrid actions. They see only Gymnasium spaces."""
+
+from rlcompress.agents.actions import decode, encode
+from rlcompress.agents.composite import CompositeAgent
+from rlcompress.agents.policy import CompositePolicy
+from rlcompress.agents.settings import CompositeSettings
+
+__all__ = ["CompositeAgent", "CompositePolicy", "CompositeSettings", "decode", "encode"]

@@ -1,0 +1,46 @@
+"""Views of the shared replay buffer: each part reads the same transitions, reduced to its own action columns."""
+
+from stable_baselines3.common.buffers import ReplayBuffer
+from stable_baselines3.common.type_aliases import ReplayBufferSamples
+from stable_baselines3.common.vec_env import VecNormalize
+
+from rlcompress.agents.actions import decode_tensor
+from rlcompress.agents.policy import CompositePolicy
+
+
+class KnobView:
+    """What the continuous part samples: the knobs as the action."""
+
+    def __init__(self, buffer: ReplayBuffer) -> None:
+        self.buffer = buffer
+
+    def sample(self, batch_size: int, env: VecNormalize | None = None) -> ReplayBufferSamples:
+        """Uniform one-step transitions with actions [B, knobs]."""
+        samples = self.buffer.sample(batch_size, env=env)
+        return samples._replace(actions=samples.actions[:, 1:])
+
+
+class IndexView:
+    """What the discrete part samples: the index as the action, observations conditioned on the knobs.
+
+    The next observation carries the target actor's knobs, so that the target is
+    r + gamma max_k Q'(s', mu'(s'), k) (P-DQN, Xiong et al. 2018, eq. 5 and algorithm 1).
+    """
+
+    def __init__(self, buffer: ReplayBuffer, policy: CompositePolicy) -> None:
+        self.buffer = buffer
+        self.policy = policy
+
+    def sample(self, batch_size: int, env: VecNormalize | None = None) -> ReplayBufferSamples:
+        """Transitions with actions [B, 1] (int64) and conditioned observations."""
+        return self._conditioned(self.buffer.sample(batch_size, env=env))
+
+    def _conditioned(self, samples: ReplayBufferSamples) -> ReplayBufferSamples:
+        parts = self.policy.continuous
+        knobs = samples.actions[:, 1:]
+        next_knobs = parts.actor_target(samples.next_observations).detach()
+        return samples._replace(
+            observations=self.policy.condition(samples.observations, knobs, parts.actor),
+            actions=decode_tensor(samples.actions[:, :1], self.policy.discrete_actions),
+            next_observations=self.policy.condition(samples.next_observations, next_knobs, parts.actor_target),
+        )
