@@ -10,8 +10,7 @@ from torch import Tensor, fx, nn
 
 from rlcompress.candidates import Candidates
 from rlcompress.candidates.template import quantizer_name
-from rlcompress.compensation import Moments
-from rlcompress.compensation.moments import affine_to, removed_outputs
+from rlcompress.compensation import Moments, affine_to, removed_outputs
 from rlcompress.planning.space import ChoiceSpace
 from rlcompress.spec import LayerChoice
 
@@ -90,17 +89,13 @@ def _changed_logits(
     changed = [layer]
     if factor == "weight_bits":
         choices[layer] = LayerChoice(weight_bits=int(value))
-        weights = {layer: bank.weights(layer, choices).dequantized()}
     else:
         if factor == "filter":
             group = bank.network.layers[layer].coupling
             changed = [spec.name for spec in space.layers if spec.coupling == group]
         for name in changed:
             choices[name] = LayerChoice(granularity=factor, keep_ratio=value)
-        weights = {
-            name: bank.network.layer(name).weight.detach() * (bank.weights(name, choices).codes != 0)
-            for name in changed
-        }
+    weights = {name: bank.weights(name, choices).dequantized() for name in changed}
     return suffix.with_weights(weights)
 
 
