@@ -3,6 +3,7 @@
 from rlcompress.agents.actions import decode, encode
 from rlcompress.agents.composite import CompositeAgent
 from rlcompress.agents.policy import CompositePolicy
+from rlcompress.agents.rainbow import Rainbow, RainbowComponents
 from rlcompress.agents.settings import CompositeSettings
 
-__all__ = ["CompositeAgent", "CompositePolicy", "CompositeSettings", "decode", "encode"]
+__all__ = ["CompositeAgent", "CompositePolicy", "CompositeSettings", "Rainbow", "RainbowComponents", "decode", "encode"]

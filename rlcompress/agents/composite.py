@@ -21,6 +21,7 @@ from rlcompress.agents.actions import check_spaces, decode, join
 from rlcompress.agents.logger import PrefixLogger
 from rlcompress.agents.parts import build_continuous, build_discrete, conditioned_space
 from rlcompress.agents.policy import CompositePolicy, last_layer
+from rlcompress.agents.rainbow import PrioritizedReplayBuffer
 from rlcompress.agents.settings import CompositeSettings
 from rlcompress.agents.views import IndexView, KnobView
 from rlcompress.errors import AgentError
@@ -93,6 +94,7 @@ class CompositeAgent(OffPolicyAlgorithm):
             gamma=self.settings.gamma,
             train_freq=self.settings.train_freq,
             gradient_steps=self.settings.gradient_steps,
+            replay_buffer_class=PrioritizedReplayBuffer,
             tensorboard_log=tensorboard_log,
             stats_window_size=stats_window_size,
             verbose=verbose,
@@ -114,6 +116,7 @@ class CompositeAgent(OffPolicyAlgorithm):
             "condition_on_knobs": self.settings.condition_on_knobs,
             "condition_on_features": self.settings.condition_on_features,
         }
+        self.replay_buffer_kwargs = self.settings.replay_arguments
         super()._setup_model()
         knobs = self.action_space.shape[0] - 1
         self.continuous = build_continuous(self.settings, self.observation_space, knobs, self.device, self.n_envs)
@@ -137,9 +140,9 @@ class CompositeAgent(OffPolicyAlgorithm):
 
     def _connect(self) -> None:
         # a new logger, environment or replay buffer reaches the parts here
-        assert self.replay_buffer is not None
-        self.continuous.replay_buffer = cast(ReplayBuffer, KnobView(self.replay_buffer))
-        self.discrete.replay_buffer = cast(ReplayBuffer, IndexView(self.replay_buffer, self.policy))
+        replay = cast(PrioritizedReplayBuffer, self.replay_buffer)
+        self.continuous.replay_buffer = cast(ReplayBuffer, KnobView(replay))
+        self.discrete.replay_buffer = cast(ReplayBuffer, IndexView(replay, self.policy))
         for name in ("continuous", "discrete"):
             part = getattr(self, name)
             part.set_logger(PrefixLogger(self.logger, name))
@@ -224,13 +227,16 @@ class CompositeAgent(OffPolicyAlgorithm):
         """Load a replay buffer saved by ``save_replay_buffer``.
 
         Raises:
-            AgentError: it holds other observations or actions than this agent's.
+            AgentError: it was filled for other observations, actions, environments or settings than this agent's.
         """
+        before = cast(PrioritizedReplayBuffer, self.replay_buffer)
         super().load_replay_buffer(path, truncate_last_traj)
-        assert self.replay_buffer is not None
-        found = (self.replay_buffer.observation_space.shape, self.replay_buffer.action_space.shape)
-        if found != (self.observation_space.shape, self.action_space.shape):
-            raise AgentError(f"replay buffer of observation and action shapes {found} does not fit this agent")
+        assert isinstance(self.replay_buffer, ReplayBuffer)
+        for name in ("obs_shape", "action_dim", "n_envs", *self.settings.replay_arguments):
+            found, wanted = getattr(self.replay_buffer, name, None), getattr(before, name)
+            if found != wanted:
+                self.replay_buffer = before
+                raise AgentError(f"replay buffer {path} has {name} {found}, this agent needs {wanted}")
 
     def _excluded_save_params(self) -> list[str]:
         return [*super()._excluded_save_params(), "continuous", "discrete"]
