@@ -1,0 +1,30 @@
+"""Energy and latency of compressed networks on embedded accelerators: transparent equations, described in YAML.
+
+    >>> from rlcompress import hw_models
+    >>> from rlcompress.spec import LayerChoice, LayerSpec
+    >>> model = hw_models.load("scalable_sparse_16x32")
+    >>> spec = LayerSpec(name="fc", kind="linear", out_channels=10, in_channels=64)
+    >>> model.cost([spec], {"fc": LayerChoice(weight_bits=4)}).cycles > 0
+    True
+
+Imports numpy, pydantic and PyYAML, never torch.
+"""
+
+from rlcompress.hw_models.cost import BatchCost, LayerCost, NetworkCost
+from rlcompress.hw_models.description import Description
+from rlcompress.hw_models.figures import LEVELS
+from rlcompress.hw_models.library import available, load, parse_description, read_description
+from rlcompress.hw_models.model import HardwareModel
+
+__all__ = [
+    "LEVELS",
+    "BatchCost",
+    "Description",
+    "HardwareModel",
+    "LayerCost",
+    "NetworkCost",
+    "available",
+    "load",
+    "parse_description",
+    "read_description",
+]
