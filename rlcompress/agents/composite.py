@@ -7,6 +7,7 @@ from typing import Any, ClassVar, TypeVar, cast
 import numpy as np
 import torch as th
 from gymnasium import spaces
+from numpy.typing import ArrayLike
 from sb3_contrib import QRDQN
 from stable_baselines3 import DQN, TD3
 from stable_baselines3.common.base_class import maybe_make_env
@@ -17,7 +18,8 @@ from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback
 
-from rlcompress.agents.actions import check_spaces, decode, join
+from rlcompress.agents.actions import check_spaces, decode, executed_actions, join
+from rlcompress.agents.imitation import Cloning, CloningResult, Transitions, check_demonstrations, clone, store
 from rlcompress.agents.logger import PrefixLogger
 from rlcompress.agents.parts import build_continuous, build_discrete, conditioned_space
 from rlcompress.agents.policy import CompositePolicy, last_layer
@@ -122,7 +124,7 @@ class CompositeAgent(OffPolicyAlgorithm):
         self.continuous = build_continuous(self.settings, self.observation_space, knobs, self.device, self.n_envs)
         seen = conditioned_space(self.observation_space, knobs, self.settings)
         self.discrete = build_discrete(self.settings, seen, self.discrete_actions, self.device, self.n_envs)
-        self.policy.attach(self.continuous.policy, cast(BasePolicy, self.discrete.policy))
+        self.policy.attach(self.continuous.policy, self.discrete.policy)
         for name, counters in self._counters.items():
             vars(getattr(self, name)).update(counters)
 
@@ -149,7 +151,7 @@ class CompositeAgent(OffPolicyAlgorithm):
             part._vec_normalize_env = self._vec_normalize_env
             part._current_progress_remaining = self._current_progress_remaining
 
-    def _remember(self) -> None:
+    def _keep_counters(self) -> None:
         # SB3 saves the agent's attributes but not the parts'
         for name in ("continuous", "discrete"):
             state = vars(getattr(self, name))
@@ -179,37 +181,65 @@ class CompositeAgent(OffPolicyAlgorithm):
         dones: np.ndarray,
         infos: list[dict[str, Any]],
     ) -> None:
-        executed = self._executed(buffer_action, infos)
+        executed = executed_actions(self.action_space, buffer_action, infos)
         super()._store_transition(replay_buffer, executed, new_obs, reward, dones, infos)
-
-    def _executed(self, actions: np.ndarray, infos: list[dict[str, Any]]) -> np.ndarray:
-        executed = actions.copy()
-        for row, info in enumerate(infos):
-            action = np.asarray(info.get("executed_action", actions[row]), dtype=np.float32)
-            if not self.action_space.contains(action):
-                raise AgentError(f"info['executed_action'] must lie in {self.action_space}, got {action.tolist()}")
-            executed[row] = action
-        return executed
 
     def _on_step(self) -> None:
         self.discrete._current_progress_remaining = self._current_progress_remaining
         self.discrete._on_step()
-        self._remember()
+        self._keep_counters()
 
     def train(self, gradient_steps: int, batch_size: int) -> None:
         """Update both parts ``gradient_steps`` times, each on its own minibatches of the shared replay buffer."""
         self._connect()
         for _ in range(gradient_steps):
+            moves = self._n_updates >= self.settings.actor_warmup
+            self.continuous.actor.requires_grad_(moves)
             self.continuous.train(1, batch_size)
-            self._decay()
             self.discrete.train(1, batch_size)
-        self._n_updates += gradient_steps
-        self._remember()
+            if moves:
+                self._decay()
+            self._n_updates += 1
+        self._keep_counters()
 
     @th.no_grad()
     def _decay(self) -> None:
         for parameter in last_layer(self.continuous.actor).parameters():
             parameter.mul_(1.0 - self.settings.decay)
+
+    def imitate(self, observations: ArrayLike, actions: ArrayLike, cloning: Cloning | None = None) -> CloningResult:
+        """Behaviour-clone demonstrations into actor and discrete part before (or between) learning.
+
+        The critics know nothing yet: see the setting ``actor_warmup`` for keeping the actor while they learn.
+
+        Args:
+            observations: [N, observation], as the environment gives them (normalised here if it is a VecNormalize).
+            actions: [N, 1 + knobs] flattened.
+            cloning: how; None for the defaults.
+
+        Returns:
+            How well the policy then repeats the demonstrations.
+
+        Raises:
+            AgentError: the demonstrations do not fit the spaces.
+        """
+        sizes = self.observation_space.shape[0], self.action_space.shape[0]
+        seen, done = check_demonstrations(observations, actions, *sizes)
+        if self._vec_normalize_env is not None:
+            seen = np.asarray(self._vec_normalize_env.normalize_obs(seen), dtype=np.float32)
+        device = self.device
+        return clone(
+            self.policy, th.as_tensor(seen, device=device), th.as_tensor(done, device=device), cloning or Cloning()
+        )
+
+    def remember(self, transitions: Transitions) -> None:
+        """Store demonstrated transitions in the replay buffer, as if the agent had met them.
+
+        Raises:
+            AgentError: the transitions do not fit the spaces.
+        """
+        assert self.replay_buffer is not None
+        store(self.replay_buffer, transitions)
 
     def learn(  # noqa: PLR0917  # SB3's signature
         self: SelfCompositeAgent,

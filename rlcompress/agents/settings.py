@@ -24,6 +24,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "learning_starts": (0, float("inf")),
     "batch_size": (1, float("inf")),
     "target_update_interval": (1, float("inf")),
+    "actor_warmup": (0, float("inf")),
     "policy_delay": (1, float("inf")),
     "n_quantiles": (1, float("inf")),
 }
@@ -59,6 +60,8 @@ class CompositeSettings:
         actor_last_layer: bound of the uniform initialisation of the actor's last layer (Lillicrap et al. 2016,
             section 7: 3e-3), so that the first knobs are about 0; 0 gives exactly 0, that is "no residual".
         decay: the actor's last layer is multiplied by ``1 - decay`` after every update, which pulls the knobs to 0.
+        actor_warmup: updates during which only critics and discrete part learn and the (for instance cloned) actor
+            stays as it is.
         condition_on_knobs: the discrete part sees the knobs: Q(s, knobs, index) (P-DQN, Xiong et al. 2018, eq. 5).
         condition_on_features: the discrete part sees the actor's last hidden layer.
         n_quantiles: quantiles of QR-DQN.
@@ -90,6 +93,7 @@ class CompositeSettings:
     policy_delay: int = 2
     actor_last_layer: float = 3e-3
     decay: float = 0.0
+    actor_warmup: int = 0
     condition_on_knobs: bool = True
     condition_on_features: bool = True
     n_quantiles: int = 25

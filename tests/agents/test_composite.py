@@ -93,12 +93,6 @@ def test_the_replay_holds_the_executed_action():
     assert np.abs(knobs).max() > 0
 
 
-def test_a_wrong_executed_action_is_refused():
-    agent = agent_of()
-    with pytest.raises(AgentError, match="executed_action"):
-        agent._executed(np.zeros((1, 3), np.float32), [{"executed_action": [2.0, 0, 0]}])
-
-
 def test_several_environments_in_processes_with_normalisation():
     env = VecNormalize(make_vec_env(HybridEnv, 2, seed=0, vec_env_cls=SubprocVecEnv))
     agent = agent_of(env).learn(40)
