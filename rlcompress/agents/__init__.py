@@ -2,7 +2,20 @@
 
 from rlcompress.agents.actions import decode, encode
 from rlcompress.agents.composite import CompositeAgent
+from rlcompress.agents.imitation import Cloning, CloningResult, Transitions
 from rlcompress.agents.policy import CompositePolicy
+from rlcompress.agents.rainbow import Rainbow, RainbowComponents
 from rlcompress.agents.settings import CompositeSettings
 
-__all__ = ["CompositeAgent", "CompositePolicy", "CompositeSettings", "decode", "encode"]
+__all__ = [
+    "Cloning",
+    "CloningResult",
+    "CompositeAgent",
+    "CompositePolicy",
+    "CompositeSettings",
+    "Rainbow",
+    "RainbowComponents",
+    "Transitions",
+    "decode",
+    "encode",
+]

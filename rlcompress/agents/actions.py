@@ -4,6 +4,8 @@ Index ``i`` of ``n`` lies at the centre of the i-th of n equal bins of [-1, 1], 
 the same space and every number in [-1, 1] decodes to an index.
 """
 
+from typing import Any
+
 import numpy as np
 import torch as th
 from gymnasium import spaces
@@ -58,6 +60,23 @@ def decode_tensor(column: th.Tensor, discrete_actions: int) -> th.Tensor:
 def join(index: ArrayLike, knobs: ArrayLike, discrete_actions: int) -> NDArray[np.float32]:
     """Flattened actions [B, 1 + knobs] from indices [B] and knobs [B, knobs]."""
     return np.column_stack([encode(index, discrete_actions), np.asarray(knobs, dtype=np.float32)])
+
+
+def executed_actions(
+    space: spaces.Box, actions: NDArray[np.float32], infos: list[dict[str, Any]]
+) -> NDArray[np.float32]:
+    """The actions [B, 1 + knobs] that the environments executed: ``info["executed_action"]`` where it is given.
+
+    Raises:
+        AgentError: an executed action lies outside ``space``.
+    """
+    executed = actions.copy()
+    for row, info in enumerate(infos):
+        action = np.asarray(info.get("executed_action", actions[row]), dtype=np.float32)
+        if not space.contains(action):
+            raise AgentError(f"info['executed_action'] must lie in {space}, got {action.tolist()}")
+        executed[row] = action
+    return executed
 
 
 def check_spaces(observation_space: spaces.Space, action_space: spaces.Space) -> None:  # type: ignore[type-arg]

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, TypeVar, cast
 import numpy as np
 import torch as th
 from gymnasium import spaces
+from numpy.typing import ArrayLike
 from sb3_contrib import QRDQN
 from stable_baselines3 import DQN, TD3
 from stable_baselines3.common.base_class import maybe_make_env
@@ -17,10 +18,12 @@ from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback
 
-from rlcompress.agents.actions import check_spaces, decode, join
+from rlcompress.agents.actions import check_spaces, decode, executed_actions, join
+from rlcompress.agents.imitation import Cloning, CloningResult, Transitions, check_demonstrations, clone, store
 from rlcompress.agents.logger import PrefixLogger
 from rlcompress.agents.parts import build_continuous, build_discrete, conditioned_space
 from rlcompress.agents.policy import CompositePolicy, last_layer
+from rlcompress.agents.rainbow import PrioritizedReplayBuffer
 from rlcompress.agents.settings import CompositeSettings
 from rlcompress.agents.views import IndexView, KnobView
 from rlcompress.errors import AgentError
@@ -93,6 +96,7 @@ class CompositeAgent(OffPolicyAlgorithm):
             gamma=self.settings.gamma,
             train_freq=self.settings.train_freq,
             gradient_steps=self.settings.gradient_steps,
+            replay_buffer_class=PrioritizedReplayBuffer,
             tensorboard_log=tensorboard_log,
             stats_window_size=stats_window_size,
             verbose=verbose,
@@ -114,12 +118,13 @@ class CompositeAgent(OffPolicyAlgorithm):
             "condition_on_knobs": self.settings.condition_on_knobs,
             "condition_on_features": self.settings.condition_on_features,
         }
+        self.replay_buffer_kwargs = self.settings.replay_arguments
         super()._setup_model()
         knobs = self.action_space.shape[0] - 1
         self.continuous = build_continuous(self.settings, self.observation_space, knobs, self.device, self.n_envs)
         seen = conditioned_space(self.observation_space, knobs, self.settings)
         self.discrete = build_discrete(self.settings, seen, self.discrete_actions, self.device, self.n_envs)
-        self.policy.attach(self.continuous.policy, cast(BasePolicy, self.discrete.policy))
+        self.policy.attach(self.continuous.policy, self.discrete.policy)
         for name, counters in self._counters.items():
             vars(getattr(self, name)).update(counters)
 
@@ -137,16 +142,16 @@ class CompositeAgent(OffPolicyAlgorithm):
 
     def _connect(self) -> None:
         # a new logger, environment or replay buffer reaches the parts here
-        assert self.replay_buffer is not None
-        self.continuous.replay_buffer = cast(ReplayBuffer, KnobView(self.replay_buffer))
-        self.discrete.replay_buffer = cast(ReplayBuffer, IndexView(self.replay_buffer, self.policy))
+        replay = cast(PrioritizedReplayBuffer, self.replay_buffer)
+        self.continuous.replay_buffer = cast(ReplayBuffer, KnobView(replay))
+        self.discrete.replay_buffer = cast(ReplayBuffer, IndexView(replay, self.policy))
         for name in ("continuous", "discrete"):
             part = getattr(self, name)
             part.set_logger(PrefixLogger(self.logger, name))
             part._vec_normalize_env = self._vec_normalize_env
             part._current_progress_remaining = self._current_progress_remaining
 
-    def _remember(self) -> None:
+    def _keep_counters(self) -> None:
         # SB3 saves the agent's attributes but not the parts'
         for name in ("continuous", "discrete"):
             state = vars(getattr(self, name))
@@ -176,37 +181,65 @@ class CompositeAgent(OffPolicyAlgorithm):
         dones: np.ndarray,
         infos: list[dict[str, Any]],
     ) -> None:
-        executed = self._executed(buffer_action, infos)
+        executed = executed_actions(self.action_space, buffer_action, infos)
         super()._store_transition(replay_buffer, executed, new_obs, reward, dones, infos)
-
-    def _executed(self, actions: np.ndarray, infos: list[dict[str, Any]]) -> np.ndarray:
-        executed = actions.copy()
-        for row, info in enumerate(infos):
-            action = np.asarray(info.get("executed_action", actions[row]), dtype=np.float32)
-            if not self.action_space.contains(action):
-                raise AgentError(f"info['executed_action'] must lie in {self.action_space}, got {action.tolist()}")
-            executed[row] = action
-        return executed
 
     def _on_step(self) -> None:
         self.discrete._current_progress_remaining = self._current_progress_remaining
         self.discrete._on_step()
-        self._remember()
+        self._keep_counters()
 
     def train(self, gradient_steps: int, batch_size: int) -> None:
         """Update both parts ``gradient_steps`` times, each on its own minibatches of the shared replay buffer."""
         self._connect()
         for _ in range(gradient_steps):
+            moves = self._n_updates >= self.settings.actor_warmup
+            self.continuous.actor.requires_grad_(moves)
             self.continuous.train(1, batch_size)
-            self._decay()
             self.discrete.train(1, batch_size)
-        self._n_updates += gradient_steps
-        self._remember()
+            if moves:
+                self._decay()
+            self._n_updates += 1
+        self._keep_counters()
 
     @th.no_grad()
     def _decay(self) -> None:
         for parameter in last_layer(self.continuous.actor).parameters():
             parameter.mul_(1.0 - self.settings.decay)
+
+    def imitate(self, observations: ArrayLike, actions: ArrayLike, cloning: Cloning | None = None) -> CloningResult:
+        """Behaviour-clone demonstrations into actor and discrete part before (or between) learning.
+
+        The critics know nothing yet: see the setting ``actor_warmup`` for keeping the actor while they learn.
+
+        Args:
+            observations: [N, observation], as the environment gives them (normalised here if it is a VecNormalize).
+            actions: [N, 1 + knobs] flattened.
+            cloning: how; None for the defaults.
+
+        Returns:
+            How well the policy then repeats the demonstrations.
+
+        Raises:
+            AgentError: the demonstrations do not fit the spaces.
+        """
+        sizes = self.observation_space.shape[0], self.action_space.shape[0]
+        seen, done = check_demonstrations(observations, actions, *sizes)
+        if self._vec_normalize_env is not None:
+            seen = np.asarray(self._vec_normalize_env.normalize_obs(seen), dtype=np.float32)
+        device = self.device
+        return clone(
+            self.policy, th.as_tensor(seen, device=device), th.as_tensor(done, device=device), cloning or Cloning()
+        )
+
+    def remember(self, transitions: Transitions) -> None:
+        """Store demonstrated transitions in the replay buffer, as if the agent had met them.
+
+        Raises:
+            AgentError: the transitions do not fit the spaces.
+        """
+        assert self.replay_buffer is not None
+        store(self.replay_buffer, transitions)
 
     def learn(  # noqa: PLR0917  # SB3's signature
         self: SelfCompositeAgent,
@@ -224,13 +257,16 @@ class CompositeAgent(OffPolicyAlgorithm):
         """Load a replay buffer saved by ``save_replay_buffer``.
 
         Raises:
-            AgentError: it holds other observations or actions than this agent's.
+            AgentError: it was filled for other observations, actions, environments or settings than this agent's.
         """
+        before = cast(PrioritizedReplayBuffer, self.replay_buffer)
         super().load_replay_buffer(path, truncate_last_traj)
-        assert self.replay_buffer is not None
-        found = (self.replay_buffer.observation_space.shape, self.replay_buffer.action_space.shape)
-        if found != (self.observation_space.shape, self.action_space.shape):
-            raise AgentError(f"replay buffer of observation and action shapes {found} does not fit this agent")
+        assert isinstance(self.replay_buffer, ReplayBuffer)
+        for name in ("obs_shape", "action_dim", "n_envs", *self.settings.replay_arguments):
+            found, wanted = getattr(self.replay_buffer, name, None), getattr(before, name)
+            if found != wanted:
+                self.replay_buffer = before
+                raise AgentError(f"replay buffer {path} has {name} {found}, this agent needs {wanted}")
 
     def _excluded_save_params(self) -> list[str]:
         return [*super()._excluded_save_params(), "continuous", "discrete"]

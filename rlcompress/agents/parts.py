@@ -11,6 +11,7 @@ from stable_baselines3 import DDPG, DQN, TD3
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 
 from rlcompress.agents.policy import last_layer
+from rlcompress.agents.rainbow import Rainbow
 from rlcompress.agents.settings import CompositeSettings
 
 Part = TypeVar("Part", bound=OffPolicyAlgorithm)
@@ -33,8 +34,13 @@ def _qrdqn(settings: CompositeSettings, **arguments: Any) -> QRDQN:
     return QRDQN(policy_kwargs=policy_kwargs, **arguments)
 
 
+def _rainbow(settings: CompositeSettings, **arguments: Any) -> Rainbow:
+    policy_kwargs = {"net_arch": list(settings.net_arch)}
+    return Rainbow(components=settings.rainbow, policy_kwargs=policy_kwargs, **arguments)
+
+
 CONTINUOUS: dict[str, Callable[..., TD3]] = {"td3": _td3, "ddpg": _ddpg}
-DISCRETE: dict[str, Callable[..., DQN | QRDQN]] = {"dqn": _dqn, "qrdqn": _qrdqn}
+DISCRETE: dict[str, Callable[..., DQN | QRDQN]] = {"rainbow": _rainbow, "qrdqn": _qrdqn, "dqn": _dqn}
 
 
 def conditioned_space(observation_space: spaces.Box, knobs: int, settings: CompositeSettings) -> spaces.Box:

@@ -3,12 +3,15 @@
 from typing import Any
 
 import torch as th
+from sb3_contrib.qrdqn.policies import QRDQNPolicy, QuantileNetwork
 from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.type_aliases import PyTorchObs
+from stable_baselines3.dqn.policies import DQNPolicy
 from stable_baselines3.td3.policies import Actor, TD3Policy
 from torch import nn
 
 from rlcompress.agents.actions import encode_tensor
+from rlcompress.agents.rainbow.network import RainbowNetwork
 
 
 def hidden_layers(actor: Actor) -> nn.Sequential:
@@ -36,7 +39,7 @@ class CompositePolicy(BasePolicy):
     """
 
     continuous: TD3Policy
-    discrete: BasePolicy
+    discrete: DQNPolicy | QRDQNPolicy
 
     def __init__(
         self,
@@ -51,7 +54,7 @@ class CompositePolicy(BasePolicy):
         self.condition_on_knobs = condition_on_knobs
         self.condition_on_features = condition_on_features
 
-    def attach(self, continuous: TD3Policy, discrete: BasePolicy) -> None:
+    def attach(self, continuous: TD3Policy, discrete: DQNPolicy | QRDQNPolicy) -> None:
         """Take over the parts' policies."""
         self.continuous = continuous
         self.discrete = discrete
@@ -105,6 +108,25 @@ class CompositePolicy(BasePolicy):
         anything = th.randint_like(index, self.discrete_actions)
         index = th.where(th.rand(index.shape, device=index.device) < epsilon, anything, index)
         return th.cat([encode_tensor(index, self.discrete_actions)[:, None], knobs], dim=1)
+
+    def q_values(self, seen: th.Tensor) -> th.Tensor:
+        """Q-values [B, indices] of what the discrete part sees, without exploration noise."""
+        online, _ = self._discrete_networks()
+        if isinstance(online, RainbowNetwork):
+            online.zero_noise()
+        values: th.Tensor = online(seen)
+        return values.mean(dim=1) if isinstance(online, QuantileNetwork) else values
+
+    def copy_to_targets(self) -> None:
+        """Set the target networks of actor and discrete part to the online networks' weights."""
+        online, target = self._discrete_networks()
+        target.load_state_dict(online.state_dict())
+        self.continuous.actor_target.load_state_dict(self.continuous.actor.state_dict())
+
+    def _discrete_networks(self) -> tuple[BasePolicy, BasePolicy]:
+        if isinstance(self.discrete, QRDQNPolicy):
+            return self.discrete.quantile_net, self.discrete.quantile_net_target
+        return self.discrete.q_net, self.discrete.q_net_target
 
     def set_training_mode(self, mode: bool) -> None:
         """Switch the parts; their target networks stay in evaluation mode."""

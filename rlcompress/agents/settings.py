@@ -1,11 +1,12 @@
 """`CompositeSettings`: every hyper-parameter of the composite agent in one place."""
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal, Self, get_args
 
+from rlcompress.agents.rainbow import RainbowComponents
 from rlcompress.errors import AgentError
 
-Discrete = Literal["dqn", "qrdqn"]
+Discrete = Literal["rainbow", "qrdqn", "dqn"]
 Continuous = Literal["td3", "ddpg"]
 
 _RANGES: dict[str, tuple[float, float]] = {
@@ -23,6 +24,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "learning_starts": (0, float("inf")),
     "batch_size": (1, float("inf")),
     "target_update_interval": (1, float("inf")),
+    "actor_warmup": (0, float("inf")),
     "policy_delay": (1, float("inf")),
     "n_quantiles": (1, float("inf")),
 }
@@ -33,7 +35,8 @@ class CompositeSettings:
     """Hyper-parameters of `CompositeAgent`.
 
     Attributes:
-        discrete: algorithm of the discrete part: ``dqn`` (Mnih et al. 2015) or ``qrdqn`` (Dabney et al. 2018).
+        discrete: algorithm of the discrete part: ``rainbow`` (Hessel et al. 2018), ``qrdqn`` (Dabney et al. 2018) or
+            ``dqn`` (Mnih et al. 2015).
         continuous: algorithm of the knobs: ``td3`` (Fujimoto et al. 2018) or ``ddpg`` (Lillicrap et al. 2016).
         net_arch: hidden widths of every network (actor, critics, Q-networks).
         learning_rate: Adam's learning rate of actor and critics.
@@ -57,15 +60,18 @@ class CompositeSettings:
         actor_last_layer: bound of the uniform initialisation of the actor's last layer (Lillicrap et al. 2016,
             section 7: 3e-3), so that the first knobs are about 0; 0 gives exactly 0, that is "no residual".
         decay: the actor's last layer is multiplied by ``1 - decay`` after every update, which pulls the knobs to 0.
+        actor_warmup: updates during which only critics and discrete part learn and the (for instance cloned) actor
+            stays as it is.
         condition_on_knobs: the discrete part sees the knobs: Q(s, knobs, index) (P-DQN, Xiong et al. 2018, eq. 5).
         condition_on_features: the discrete part sees the actor's last hidden layer.
         n_quantiles: quantiles of QR-DQN.
+        rainbow: Rainbow's switches and constants. The range of returns must hold what the environment can pay.
 
     Raises:
         AgentError: a value is unknown or out of its range.
     """
 
-    discrete: Discrete = "qrdqn"
+    discrete: Discrete = "rainbow"
     continuous: Continuous = "td3"
     net_arch: tuple[int, ...] = (64, 64)
     learning_rate: float = 1e-3
@@ -87,9 +93,11 @@ class CompositeSettings:
     policy_delay: int = 2
     actor_last_layer: float = 3e-3
     decay: float = 0.0
+    actor_warmup: int = 0
     condition_on_knobs: bool = True
     condition_on_features: bool = True
     n_quantiles: int = 25
+    rainbow: RainbowComponents = field(default_factory=lambda: RainbowComponents(v_min=-3.0, v_max=3.0))
 
     def __post_init__(self) -> None:
         for name, options in (("discrete", get_args(Discrete)), ("continuous", get_args(Continuous))):
@@ -103,13 +111,20 @@ class CompositeSettings:
         if isinstance(self.train_freq, tuple) and self.train_freq[1] not in ("step", "episode"):
             raise AgentError(f"train_freq's unit must be 'step' or 'episode', got {self.train_freq[1]!r}")
 
+    @property
+    def replay_arguments(self) -> dict[str, Any]:
+        """Keyword arguments of the shared `PrioritizedReplayBuffer`; only Rainbow draws by priority."""
+        if self.discrete == "rainbow":
+            return self.rainbow.replay_arguments(self.gamma)
+        return {"multi_step": 1, "gamma": self.gamma, "alpha": 0.0}
+
     def with_changes(self, changes: dict[str, Any]) -> Self:
         """These settings with some of them replaced.
 
         Raises:
             AgentError: a name is no setting, or a value is wrong.
         """
-        known = {field.name for field in fields(self)}
+        known = {entry.name for entry in fields(self)}
         unknown = sorted(set(changes) - known)
         if unknown:
             raise AgentError(f"unknown agent setting {unknown[0]!r}; choose from {', '.join(sorted(known))}")

@@ -5,7 +5,7 @@ import torch as th
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rlcompress.agents.actions import check_spaces, decode, decode_tensor, encode, encode_tensor, join
+from rlcompress.agents.actions import check_spaces, decode, decode_tensor, encode, encode_tensor, executed_actions, join
 from rlcompress.errors import AgentError
 
 
@@ -40,3 +40,16 @@ def test_wrong_action_spaces_are_refused(space):
 def test_wrong_observation_space_is_refused():
     with pytest.raises(AgentError, match="observation space must be a flat Box"):
         check_spaces(gym.spaces.Dict(a=gym.spaces.Box(-1, 1, (3,))), gym.spaces.Box(-1, 1, (3,)))
+
+
+def test_executed_actions_replace_the_agents_where_given():
+    space, actions = gym.spaces.Box(-1, 1, (2,)), np.zeros((2, 2), np.float32)
+    executed = executed_actions(space, actions, [{"executed_action": [0.5, -1]}, {}])
+    np.testing.assert_array_equal(executed, [[0.5, -1], [0, 0]])
+    assert not actions.any()
+
+
+@pytest.mark.parametrize("wrong", [[2.0, 0.0], [0.0], [np.nan, 0.0]])
+def test_a_wrong_executed_action_is_refused(wrong):
+    with pytest.raises(AgentError, match="executed_action"):
+        executed_actions(gym.spaces.Box(-1, 1, (2,)), np.zeros((1, 2), np.float32), [{"executed_action": wrong}])
