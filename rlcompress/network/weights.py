@@ -3,12 +3,12 @@
 import difflib
 import pickle
 import pkgutil
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -55,9 +55,7 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
         NetworkError: the file is missing, unreadable, needs code to be read, or holds no named tensors.
     """
     try:
-        with open(path, "rb") as file:
-            is_safetensors = file.read(9)[8:] == b"{"
-        content = load_file(path) if is_safetensors else torch.load(path, map_location="cpu", weights_only=True)
+        content = _read(path)
     except OSError as error:
         raise NetworkError(f"weights {path}: {error.strerror or error}; give a safetensors or torch file") from error
     except pickle.UnpicklingError as error:
@@ -65,9 +63,10 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
             f"weights {path}: not a plain state dict, and code in a file is never run; write it anew with "
             "torch.save(model.state_dict(), FILE) or as safetensors"
         ) from error
-    except (SafetensorError, RuntimeError, EOFError, ValueError, KeyError) as error:
+    except Exception as error:  # a damaged file can raise anything
         raise NetworkError(
-            f"weights {path}: damaged, or neither safetensors nor a torch file; fetch it again"
+            f"weights {path}: damaged, or not a file of tensors; give safetensors or what "
+            "torch.save(model.state_dict(), FILE) writes"
         ) from error
     return _named_tensors(content, path)
 
@@ -91,6 +90,16 @@ def load_weights(module: nn.Module, state_dict: StateDict, source: str) -> None:
     for name, tensor in given.items():
         _check_tensor(name, tensor, wanted[name].shape, source)
     module.load_state_dict(given, strict=False)
+
+
+def _read(path: str | Path) -> Any:
+    with open(path, "rb") as file:
+        is_safetensors = file.read(9)[8:] == b"{"
+    if is_safetensors:
+        return load_file(path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # of newer pickle protocols, which work where they matter
+        return torch.load(path, map_location="cpu", weights_only=True)
 
 
 def _named_tensors(content: Any, path: str | Path) -> dict[str, Tensor]:
