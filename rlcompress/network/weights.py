@@ -82,13 +82,13 @@ def load_weights(module: nn.Module, state_dict: StateDict, source: str) -> None:
         source: where they come from, for messages.
 
     Raises:
-        NetworkError: names or shapes differ, or a tensor is not of finite floating-point numbers.
+        NetworkError: names or shapes differ, or a tensor that should be floating point is not, or is not finite.
     """
     wanted = _without_counters(module.state_dict())
     given = _without_counters(state_dict)
     _check_names(wanted, given, source)
     for name, tensor in given.items():
-        _check_tensor(name, tensor, wanted[name].shape, source)
+        _check_tensor(name, tensor, wanted[name], source)
     module.load_state_dict(given, strict=False)
 
 
@@ -136,12 +136,14 @@ def _with_closest(name: str, others: StateDict) -> str:
     return f"{name!r}, closest {close[0]!r}" if close else repr(name)
 
 
-def _check_tensor(name: str, tensor: Tensor, shape: torch.Size, source: str) -> None:
-    if tensor.shape != shape:
+def _check_tensor(name: str, tensor: Tensor, wanted: Tensor, source: str) -> None:
+    if tensor.shape != wanted.shape:
         raise NetworkError(
             f"weights {source} belong to another network: {name!r} has shape {tuple(tensor.shape)} in place of "
-            f"{tuple(shape)}; give this network's own"
+            f"{tuple(wanted.shape)}; give this network's own"
         )
+    if not wanted.is_floating_point():
+        return
     if not tensor.is_floating_point() or tensor.layout != torch.strided or tensor.device.type != "cpu":
         kind = str(tensor.dtype).removeprefix("torch.")
         raise NetworkError(f"weights {source}: {name!r} is {kind}, not plain floating point; give the float network")

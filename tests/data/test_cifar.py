@@ -56,6 +56,11 @@ def test_training_images_are_all_used_once_with_their_labels(cifar10):
     }
 
 
+def test_home_folder_is_expanded(cifar10, monkeypatch):
+    monkeypatch.setenv("HOME", str(cifar10))
+    assert len(load_data("cifar10:~/cifar-10-batches-bin").search) == 15
+
+
 @pytest.mark.parametrize("version", ["binary", "python"])
 def test_cifar100_has_its_fine_labels(tmp_path, version):
     for name, seed in (("train", 1), ("test", 2)):

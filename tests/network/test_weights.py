@@ -78,6 +78,13 @@ def test_batch_counters_may_be_absent(digits_state):
     load_weights(module, {k: v for k, v in digits_state.items() if "num_batches" not in k}, "w")
 
 
+def test_integer_buffers_of_a_network_may_be_integers():
+    module = torch.nn.Linear(2, 1)
+    module.register_buffer("index", torch.zeros(3, dtype=torch.int64))
+    load_weights(module, module.state_dict() | {"index": torch.arange(3)}, "w")
+    assert module.index.tolist() == [0, 1, 2]
+
+
 @pytest.mark.parametrize("name", ["absent", ""])
 def test_a_file_that_cannot_be_opened(tmp_path, name):
     with pytest.raises(NetworkError) as caught:
