@@ -1,6 +1,6 @@
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rlcompress.data import ImageSet
@@ -10,6 +10,7 @@ EVERY_BYTE = ImageSet(torch.arange(256, dtype=torch.uint8).view(256, 1, 1, 1), t
 
 
 @given(mean=st.floats(0, 1), std=st.floats(0.01, 1))
+@settings(deadline=None)
 def test_normalisation_is_that_of_the_cards(mean, std):
     expected = ((torch.arange(256).double() / 255 - mean) / std).float().view(256, 1, 1, 1)
     torch.testing.assert_close(EVERY_BYTE.normalized(slice(None), [mean], [std]), expected, rtol=1e-6, atol=2e-5)
