@@ -5,6 +5,6 @@ ENV_ID = "rlcompress/Compression-v0"
 
 def register() -> None:
     """Register ``rlcompress/Compression-v0`` with Gymnasium."""
-    import gymnasium  # noqa: PLC0415  # Gymnasium itself calls this while it is being imported
+    import gymnasium  # Gymnasium itself calls this while it is being imported
 
     gymnasium.register(id=ENV_ID, entry_point="rlcompress.envs.compression_env:CompressionEnv")

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from rlcompress.candidates.template import StoredTensors, quantizable, quantizer_name
 from rlcompress.candidates.layer import DenseLayer, compress, importance
+from rlcompress.candidates.template import StoredTensors, quantizable, quantizer_name
 from rlcompress.compensation import input_hessians, match_moments, output_moments
 from rlcompress.errors import DataError
 from rlcompress.network.trace import TracedNetwork

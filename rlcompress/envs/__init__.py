@@ -1,9 +1,9 @@
 """The Gymnasium environment ``rlcompress/Compression-v0`` and its wrappers.
 
-    >>> import gymnasium
-    >>> import rlcompress.envs
-    >>> "rlcompress/Compression-v0" in gymnasium.registry
-    True
+>>> import gymnasium
+>>> import rlcompress.envs
+>>> "rlcompress/Compression-v0" in gymnasium.registry
+True
 """
 
 import gymnasium

@@ -1,6 +1,7 @@
 """`Problem`: everything that a policy is judged by - hardware, candidates, images - behind a few calls."""
 
 import hashlib
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Self
@@ -30,11 +31,13 @@ TARGETS: dict[str, Callable[[BatchCost], NDArray[np.float64]]] = {
 """What a search makes small: name -> figure [B] of B policies' costs."""
 
 _SENSITIVITY_IMAGES = 128
-_FIRST_SLOPE = 60.0  # points of top-1 a unit of relative logit error, typical of CIFAR networks; replaced by measurement
+_FIRST_SLOPE = (
+    60.0  # points of top-1 a unit of relative logit error, typical of CIFAR networks; replaced by measurement
+)
 
 
 class BudgetSpent(Exception):  # noqa: N818  # not an error: the search is done
-    """The allowed number of real evaluations has been used."""
+    """The allowed number of real evaluations, or the time for them, has been used."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +104,7 @@ class Problem:
         outcomes: every policy evaluated in this run, by `policy_id`, in order.
         recorded: scores of an earlier run by policy id, used instead of evaluating again.
         budget: real evaluations allowed; None for no limit.
+        deadline: value of `time.monotonic` after which nothing more is evaluated; None for no limit.
         on_outcome: called after every evaluation.
     """
 
@@ -115,6 +119,7 @@ class Problem:
     outcomes: dict[str, Outcome] = field(default_factory=dict)
     recorded: Mapping[str, Score] = field(default_factory=dict)
     budget: int | None = None
+    deadline: float | None = None
     on_outcome: Callable[[Outcome], None] | None = None
     _plans: dict[float, ChoiceBatch] = field(default_factory=dict)
 
@@ -206,6 +211,11 @@ class Problem:
         return self.planner.error(batch) * self._slope
 
     @property
+    def _spent(self) -> bool:
+        late = self.deadline is not None and time.monotonic() > self.deadline
+        return late or (self.budget is not None and self.evaluations >= self.budget)
+
+    @property
     def _slope(self) -> float:
         errors = np.array([self.planner.error(o.choices)[0] for o in self.outcomes.values()])
         drops = np.array([o.score.drop for o in self.outcomes.values()])
@@ -231,7 +241,7 @@ class Problem:
         key = policy_id(policy)
         if key in self.outcomes:
             return self.outcomes[key]
-        if self.budget is not None and self.evaluations >= self.budget:
+        if self._spent:
             raise BudgetSpent
         score = self.recorded.get(key) or self.evaluator.score(self.bank.stitch(self.choices(policy)))
         cost = self.costs(policy)

@@ -1,9 +1,7 @@
 """How much the network's output suffers from one thing done to one layer alone."""
 
-import csv
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, fields
-from pathlib import Path
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, fx, nn
@@ -177,11 +175,3 @@ def _chunk_images(graph: fx.GraphModule) -> int:
             count *= size
         values += count
     return max(1, min(64, _CHUNK_BYTES // (4 * max(values, 1))))
-
-
-def save_sensitivity(rows: Sequence[SensitivityRow], path: Path) -> None:
-    """Write rows to a CSV file."""
-    with path.open("w", newline="") as file:
-        writer = csv.DictWriter(file, [field.name for field in fields(SensitivityRow)], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(asdict(row) for row in rows)

@@ -3,7 +3,8 @@
 from rlcompress.search.api import search
 from rlcompress.search.methods import METHODS
 from rlcompress.search.result import Figures, FrontEntry, SearchResult
-from rlcompress.search.run import Progress, SearchSettings, run_search
+from rlcompress.search.run import Progress, run_search
+from rlcompress.search.settings import SearchSettings
 
 __all__ = [
     "METHODS",

@@ -2,10 +2,13 @@
 
 import csv
 import hashlib
+import io
 import json
 import os
 import platform
 import subprocess
+from collections.abc import Sequence
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -16,6 +19,7 @@ import rlcompress
 from rlcompress.envs import Outcome, policy_id
 from rlcompress.errors import RunError
 from rlcompress.evaluation import Score
+from rlcompress.planning import SensitivityRow
 from rlcompress.search.result import SearchResult
 
 _LIBRARIES = ("torch", "numpy", "gymnasium", "stable-baselines3")
@@ -76,16 +80,24 @@ class RunFolder:
             file.flush()
             os.fsync(file.fileno())
 
+    def save_sensitivity(self, rows: Sequence[SensitivityRow]) -> None:
+        """Write sensitivity.csv."""
+        self._write_csv("sensitivity.csv", [asdict(row) for row in rows])
+
+    def _write_csv(self, name: str, rows: Sequence[dict[str, Any]]) -> None:
+        text = io.StringIO()
+        writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+        self.write(name, text.getvalue())
+
     def save(self, result: SearchResult) -> None:
         """Write policy.json, front.csv, front/ID.json and result.json."""
         (self.path / "front").mkdir(exist_ok=True)
         for entry in result.front:
             self.write(f"front/{entry.id}.json", entry.policy.to_json())
-        rows = [{"id": entry.id, **entry.row()} for entry in result.front]
-        with (self.path / "front.csv").open("w", newline="") as file:
-            writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(rows)
+        rows: list[dict[str, Any]] = [{"id": entry.id, **entry.row()} for entry in result.front]
+        self._write_csv("front.csv", rows)
         self.write("policy.json", result.policy.to_json())
         self.write("result.json", json.dumps(result.as_json(), indent=1) + "\n")
 
