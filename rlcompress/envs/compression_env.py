@@ -57,15 +57,11 @@ class CompressionEnv(gymnasium.Env[NDArray[np.float32], Action]):
         self._default_goal = checked_goal(max_drop)
         space = self.problem.space
         self.granularities = space.granularities
-        self.action_space = spaces.Dict(
-            {
-                "granularity": spaces.Discrete(len(self.granularities)),
-                "knobs": spaces.Box(
-                    np.array([space.min_keep_ratio, space.min_bits, space.min_bits], np.float32),
-                    np.array([1.0, space.max_bits, space.max_bits], np.float32),
-                ),
-            }
+        self.knobs = spaces.Box(
+            np.array([space.min_keep_ratio, space.min_bits, space.min_bits], np.float32),
+            np.array([1.0, space.max_bits, space.max_bits], np.float32),
         )
+        self.action_space = spaces.Dict({"granularity": spaces.Discrete(len(self.granularities)), "knobs": self.knobs})
         self.observation_space = spaces.Box(-LIMIT, LIMIT, (SIZE,), np.float32)
         self._observer = Observer(self.problem)
 

@@ -31,9 +31,10 @@ TARGETS: dict[str, Callable[[BatchCost], NDArray[np.float64]]] = {
 """What a search makes small: name -> figure [B] of B policies' costs."""
 
 _SENSITIVITY_IMAGES = 128
-_FIRST_SLOPE = (
-    60.0  # points of top-1 a unit of relative logit error, typical of CIFAR networks; replaced by measurement
-)
+_FIRST_SLOPE = 60.0  # points a unit of relative logit error, typical of CIFAR networks; until something is measured
+_PRIOR_WEIGHT = 0.1  # of the first slope, in evaluations
+_KERNEL_WIDTH = 0.3  # of the error's logarithm
+_TINY = 1e-9
 
 
 class BudgetSpent(Exception):  # noqa: N818  # not an error: the search is done
@@ -206,23 +207,22 @@ class Problem:
     def predicted_drop(self, batch: ChoiceBatch) -> NDArray[np.float64]:
         """Points of top-1 that policies are predicted to lose: [B].
 
-        The proxy's error times a slope fitted to the evaluations so far by least squares through the origin.
+        The proxy's error times a slope: the ratio of measured drops to errors among the evaluations so far, those of
+        similar error counting most (a Gaussian kernel on the error's logarithm).
         """
-        return self.planner.error(batch) * self._slope
+        error = self.planner.error(batch)
+        known = np.array([self.planner.error(o.choices)[0] for o in self.outcomes.values()])
+        drops = np.array([max(0.0, o.score.drop) for o in self.outcomes.values()])
+        distance = np.log((error[:, None] + _TINY) / (known + _TINY)) / _KERNEL_WIDTH
+        weight = np.exp(-0.5 * np.square(distance)) / (known + _TINY)
+        prior = _PRIOR_WEIGHT / (error + _TINY)
+        total = (weight * drops).sum(axis=1) + prior * _FIRST_SLOPE * error
+        return error * total / ((weight * known).sum(axis=1) + prior * error)
 
     @property
     def _spent(self) -> bool:
         late = self.deadline is not None and time.monotonic() > self.deadline
         return late or (self.budget is not None and self.evaluations >= self.budget)
-
-    @property
-    def _slope(self) -> float:
-        errors = np.array([self.planner.error(o.choices)[0] for o in self.outcomes.values()])
-        drops = np.array([o.score.drop for o in self.outcomes.values()])
-        mild = drops <= 5.0  # far beyond, accuracy saturates and says nothing about small drops
-        if not np.any(mild & (errors > 0)):
-            return _FIRST_SLOPE
-        return max(1.0, float((errors[mild] * drops[mild]).sum() / np.square(errors[mild]).sum()))
 
     def choices(self, policy: ChoiceBatch) -> dict[str, LayerChoice]:
         """A batch of one as layer name -> choice."""

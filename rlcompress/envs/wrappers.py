@@ -19,10 +19,10 @@ Flat = NDArray[np.float32]
 _RESIDUAL_RANGE = np.array([0.375, 2.4, 2.4])  # of keep ratio, weight bits and activation bits around the plan
 
 
-class _FlatAction(gymnasium.Wrapper[NDArray[np.float32], Flat, NDArray[np.float32], Action]):
+class _FlatAction(gymnasium.Wrapper[NDArray[np.float32], Flat, NDArray[np.float32], Any]):
     """Translates a flat action into the environment's and the executed one back."""
 
-    def __init__(self, env: gymnasium.Env[NDArray[np.float32], Action]) -> None:
+    def __init__(self, env: gymnasium.Env[NDArray[np.float32], Any]) -> None:
         super().__init__(env)
         assert isinstance(env.unwrapped, CompressionEnv)
         self._env: CompressionEnv = env.unwrapped
@@ -31,7 +31,7 @@ class _FlatAction(gymnasium.Wrapper[NDArray[np.float32], Flat, NDArray[np.float3
     def step(self, action: Flat) -> tuple[NDArray[np.float32], SupportsFloat, bool, bool, dict[str, Any]]:
         """Step with a flat action [4] in [-1, 1]."""
         layer = self._env.layer
-        observation, reward, terminated, truncated, info = self.env.step(self._native(np.asarray(action), layer))
+        observation, reward, terminated, truncated, info = self._env.step(self._native(np.asarray(action), layer))
         info["executed_action"] = self._flat(info["executed"], layer, np.asarray(action))
         return observation, reward, terminated, truncated, info
 
@@ -51,7 +51,7 @@ class FlattenAction(_FlatAction):
         return len(self._env.granularities)
 
     def _native(self, action: Flat, layer: int) -> Action:
-        knobs = self._env.action_space["knobs"]
+        knobs = self._env.knobs
         low, high = knobs.low.astype(np.float64), knobs.high.astype(np.float64)
         return {
             "granularity": _bin(action[0], self.discrete_actions),
@@ -59,7 +59,7 @@ class FlattenAction(_FlatAction):
         }
 
     def _flat(self, executed: Action, layer: int, action: Flat) -> Flat:
-        knobs = self._env.action_space["knobs"]
+        knobs = self._env.knobs
         scaled = 2.0 * (executed["knobs"] - knobs.low) / np.maximum(knobs.high - knobs.low, 1e-6) - 1.0
         return _joined(_centre(executed["granularity"], self.discrete_actions), scaled)
 
@@ -79,7 +79,7 @@ class ResidualAction(_FlatAction):
         plan = self._env.choice(self._env.plan, layer)
         chosen = _bin(action[0], self.discrete_actions)
         knobs = plan["knobs"] + np.clip(action[1:], -1.0, 1.0) * _RESIDUAL_RANGE
-        limits = self._env.action_space["knobs"]
+        limits = self._env.knobs
         return {
             "granularity": plan["granularity"] if chosen == 0 else chosen - 1,
             "knobs": np.clip(knobs, limits.low, limits.high).astype(np.float32),
