@@ -62,7 +62,8 @@ class CompositeSettings:
         decay: the actor's last layer is multiplied by ``1 - decay`` after every update, which pulls the knobs to 0.
         actor_warmup: updates during which only critics and discrete part learn and the (for instance cloned) actor
             stays as it is.
-        condition_on_knobs: the discrete part sees the knobs: Q(s, knobs, index) (P-DQN, Xiong et al. 2018, eq. 5).
+        knobs_per_index: the actor sees the index and proposes knobs for each: x_k(s) (P-DQN, Xiong et al. 2018).
+        condition_on_knobs: the discrete part sees the proposed knobs: Q(s, k, x_k(s)).
         condition_on_features: the discrete part sees the actor's last hidden layer.
         n_quantiles: quantiles of QR-DQN.
         rainbow: Rainbow's switches and constants. The range of returns must hold what the environment can pay.
@@ -94,6 +95,7 @@ class CompositeSettings:
     actor_last_layer: float = 3e-3
     decay: float = 0.0
     actor_warmup: int = 0
+    knobs_per_index: bool = True
     condition_on_knobs: bool = True
     condition_on_features: bool = True
     n_quantiles: int = 25
