@@ -1,5 +1,6 @@
 """`CompositeSettings`: every hyper-parameter of the composite agent in one place."""
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal, Self, get_args
 
@@ -120,14 +121,28 @@ class CompositeSettings:
             return self.rainbow.replay_arguments(self.gamma)
         return {"multi_step": 1, "gamma": self.gamma, "alpha": 0.0}
 
-    def with_changes(self, changes: dict[str, Any]) -> Self:
+    def with_changes(self, changes: Mapping[str, Any]) -> Self:
         """These settings with some of them replaced.
+
+        Args:
+            changes: name to value, as from keyword arguments or a YAML file: lists stand for tuples, and a mapping at
+                ``rainbow`` replaces single components.
 
         Raises:
             AgentError: a name is no setting, or a value is wrong.
         """
-        known = {entry.name for entry in fields(self)}
-        unknown = sorted(set(changes) - known)
-        if unknown:
-            raise AgentError(f"unknown agent setting {unknown[0]!r}; choose from {', '.join(sorted(known))}")
-        return replace(self, **changes)
+        values: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in changes.items()
+        }
+        if isinstance(values.get("rainbow"), Mapping):
+            _check_names(RainbowComponents, values["rainbow"])
+            values["rainbow"] = replace(self.rainbow, **values["rainbow"])
+        _check_names(CompositeSettings, values)
+        return replace(self, **values)
+
+
+def _check_names(settings: type[CompositeSettings | RainbowComponents], names: Iterable[str]) -> None:
+    known = sorted(entry.name for entry in fields(settings))
+    unknown = sorted(set(names) - set(known))
+    if unknown:
+        raise AgentError(f"unknown agent setting {unknown[0]!r}; choose from {', '.join(known)}")

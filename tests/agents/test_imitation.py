@@ -7,8 +7,8 @@ from stable_baselines3.common.vec_env import VecNormalize
 from rlcompress.agents import Cloning, Transitions, encode
 from rlcompress.agents.imitation import large_margin_loss
 from rlcompress.errors import AgentError
-from tests.agents.hybrid_env import STEPS, HybridEnv
-from tests.agents.test_composite import DISCRETE, actions_of, agent_of, mean_reward, probe
+from tests.agents.hybrid_env import STEPS, HybridEnv, mean_reward
+from tests.agents.test_composite import DISCRETE, agent_of, probe
 
 
 def optimum(observations):
