@@ -1,5 +1,6 @@
 """CIFAR-10 and CIFAR-100 (Krizhevsky 2009) in the official binary and python versions."""
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -43,7 +44,7 @@ def load_cifar10(folder: str) -> DataSplits:
         ),
         _Version("cifar-10-batches-py", "data_batch_[1-5]", "test_batch", partial(read_batch, label_key=b"labels")),
     )
-    return _load("cifar10", Path(folder), versions, classes=10)
+    return _load("cifar10", folder, versions, classes=10)
 
 
 def load_cifar100(folder: str) -> DataSplits:
@@ -59,11 +60,12 @@ def load_cifar100(folder: str) -> DataSplits:
         _Version("cifar-100-binary", "train.bin", "test.bin", partial(_read_binary, label_bytes=2)),
         _Version("cifar-100-python", "train", "test", partial(read_batch, label_key=b"fine_labels")),
     )
-    return _load("cifar100", Path(folder), versions, classes=100)
+    return _load("cifar100", folder, versions, classes=100)
 
 
-def _load(name: str, folder: Path, versions: Sequence[_Version], classes: int) -> DataSplits:
-    version, train_files, test_file = _find(name, folder, versions)
+def _load(name: str, folder: str, versions: Sequence[_Version], classes: int) -> DataSplits:
+    # A shell leaves the ~ of cifar10:~/data alone.
+    version, train_files, test_file = _find(name, Path(os.path.expanduser(folder)), versions)
     training = _image_set(version, train_files, classes)
     calibration, search = split_training(training, name)
     return DataSplits(calibration, search, partial(_image_set, version, [test_file], classes), name, classes)

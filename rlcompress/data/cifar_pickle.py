@@ -35,8 +35,9 @@ def read_batch(file: Path, label_key: bytes) -> tuple[NDArray[np.uint8], NDArray
         except Exception as error:  # a damaged pickle can raise anything
             raise DataError(f"{file}: damaged, or not of CIFAR's python version; fetch the file again") from error
     try:
-        return _pixels(content[b"data"]), _labels(content[label_key])
-    except (TypeError, KeyError, ValueError, OverflowError) as error:
+        pixels = _pixels(content[b"data"])
+        return pixels, _labels(content[label_key], len(pixels))
+    except (AttributeError, TypeError, LookupError, ValueError, OverflowError) as error:
         raise DataError(
             f"{file}: no uint8 data [N, 3072] and {label_key.decode()} [N] inside; is this the data set that you named?"
         ) from error
@@ -46,14 +47,14 @@ class _BatchUnpickler(pickle.Unpickler):
     """Knows the three names of an array in a pickle that Python 2 wrote, and none else."""
 
     def find_class(self, module_name: str, global_name: str, /) -> Any:
-        """A fresh record class, so that a file cannot change what the next one meets."""
+        """A record in place of whatever is named."""
         names = {("numpy.core.multiarray", "_reconstruct"), ("numpy", "ndarray"), ("numpy", "dtype")}
         if (module_name, global_name) not in names:
             raise DataError(
-                f"the pickle names {module_name}.{global_name}, which no CIFAR file needs; nothing of it was run, "
+                f"the pickle names {f'{module_name}.{global_name}'!r}, which no CIFAR file needs; it was not run, "
                 "fetch the official file"
             )
-        return type(global_name, (_Record,), {})
+        return _Record
 
 
 class _Record:
@@ -69,17 +70,15 @@ class _Record:
 
 def _pixels(record: Any) -> NDArray[np.uint8]:
     """The array of a record; numpy's state is (version, shape, dtype, is_fortran, bytes)."""
-    if not isinstance(record, _Record):
-        raise TypeError
     _, shape, dtype, is_fortran, content = record.state
-    if dtype.arguments[0] != b"u1" or is_fortran or len(shape) != 2 or shape[1] != 3 * 32 * 32:
-        raise ValueError
-    if not isinstance(content, bytes) or not content or math.prod(shape) != len(content):
-        raise ValueError
-    return np.frombuffer(content, np.uint8).reshape(-1, shape[1])
+    if dtype.arguments[0] != b"u1" or not isinstance(content, bytes):
+        raise TypeError("not an array of bytes")
+    if len(shape) != 2 or shape[1] != 3 * 32 * 32 or not content or math.prod(shape) != len(content):
+        raise ValueError("not rows of 3,072 bytes")
+    return np.frombuffer(content, np.uint8).reshape(shape, order="F" if is_fortran else "C")
 
 
-def _labels(labels: Any) -> NDArray[np.int64]:
-    if not isinstance(labels, list) or not all(type(label) is int for label in labels):
-        raise TypeError
+def _labels(labels: Any, images: int) -> NDArray[np.int64]:
+    if not isinstance(labels, list) or len(labels) != images or not all(type(label) is int for label in labels):
+        raise TypeError("not one integer an image")
     return np.array(labels, np.int64)

@@ -59,6 +59,11 @@ class Evaluator:
             raise DataError("the network's outputs are not finite; check its weights and the data's mean and std")
 
     @property
+    def logit_variance(self) -> float:
+        """Variance of the dense network's logits."""
+        return float(self._dense.var())
+
+    @property
     def dense(self) -> Score:
         """The dense network's own score."""
         return self._compare(self._dense)

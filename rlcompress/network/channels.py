@@ -103,7 +103,12 @@ class _Propagation:
             return self._input(node)
         if node.target in (torch.flatten, "flatten", "view", "reshape", torch.reshape):
             return self._flattened(node)
-        if node.target in ("mean", torch.mean) and _argument(node, 1, "dim", None) in ((2, 3), [2, 3], (-2, -1), [-2, -1]):
+        if node.target in ("mean", torch.mean) and _argument(node, 1, "dim", None) in (
+            (2, 3),
+            [2, 3],
+            (-2, -1),
+            [-2, -1],
+        ):
             return self._input(node)
         return None
 

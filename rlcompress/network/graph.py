@@ -35,7 +35,9 @@ def folded_graph(model: nn.Module, example: Tensor) -> fx.GraphModule:
         ) from None
     inputs = [node for node in graph.graph.nodes if node.op == "placeholder"]
     if len(inputs) != 1:
-        raise NetworkError(f"{type(model).__name__} has {len(inputs)} inputs; wrap it in a module with one tensor input")
+        raise NetworkError(
+            f"{type(model).__name__} has {len(inputs)} inputs; wrap it in a module with one tensor input"
+        )
     _fold_batch_norms(graph)
     try:
         _ShapeRecorder(graph).run(example)

@@ -19,7 +19,17 @@ from rlcompress.spec import LayerSpec, NetworkReference, NetworkStructure, finge
 _POOL_MODULES = (nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d)
 _POOL_FUNCTIONS = (F.max_pool2d, F.avg_pool2d, F.adaptive_avg_pool2d, F.adaptive_max_pool2d, torch.mean, "mean")
 _VIEW_MODULES = (nn.Identity, nn.Dropout, nn.Dropout2d, nn.Flatten)
-_VIEW_TARGETS = (F.pad, F.dropout, operator.getitem, torch.flatten, torch.reshape, "flatten", "view", "reshape", "contiguous")
+_VIEW_TARGETS = (
+    F.pad,
+    F.dropout,
+    operator.getitem,
+    torch.flatten,
+    torch.reshape,
+    "flatten",
+    "view",
+    "reshape",
+    "contiguous",
+)
 
 
 @dataclass(frozen=True, eq=False)

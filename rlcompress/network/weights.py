@@ -3,12 +3,12 @@
 import difflib
 import pickle
 import pkgutil
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -55,9 +55,7 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
         NetworkError: the file is missing, unreadable, needs code to be read, or holds no named tensors.
     """
     try:
-        with open(path, "rb") as file:
-            is_safetensors = file.read(9)[8:] == b"{"
-        content = load_file(path) if is_safetensors else torch.load(path, map_location="cpu", weights_only=True)
+        content = _read(path)
     except OSError as error:
         raise NetworkError(f"weights {path}: {error.strerror or error}; give a safetensors or torch file") from error
     except pickle.UnpicklingError as error:
@@ -65,9 +63,10 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
             f"weights {path}: not a plain state dict, and code in a file is never run; write it anew with "
             "torch.save(model.state_dict(), FILE) or as safetensors"
         ) from error
-    except (SafetensorError, RuntimeError, EOFError, ValueError, KeyError) as error:
+    except Exception as error:  # a damaged file can raise anything
         raise NetworkError(
-            f"weights {path}: damaged, or neither safetensors nor a torch file; fetch it again"
+            f"weights {path}: damaged, or not a file of tensors; give safetensors or what "
+            "torch.save(model.state_dict(), FILE) writes"
         ) from error
     return _named_tensors(content, path)
 
@@ -83,14 +82,24 @@ def load_weights(module: nn.Module, state_dict: StateDict, source: str) -> None:
         source: where they come from, for messages.
 
     Raises:
-        NetworkError: names or shapes differ, or a tensor is not of finite floating-point numbers.
+        NetworkError: names or shapes differ, or a tensor that should be floating point is not, or is not finite.
     """
     wanted = _without_counters(module.state_dict())
     given = _without_counters(state_dict)
     _check_names(wanted, given, source)
     for name, tensor in given.items():
-        _check_tensor(name, tensor, wanted[name].shape, source)
+        _check_tensor(name, tensor, wanted[name], source)
     module.load_state_dict(given, strict=False)
+
+
+def _read(path: str | Path) -> Any:
+    with open(path, "rb") as file:
+        is_safetensors = file.read(9)[8:] == b"{"
+    if is_safetensors:
+        return load_file(path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # of newer pickle protocols, which work where they matter
+        return torch.load(path, map_location="cpu", weights_only=True)
 
 
 def _named_tensors(content: Any, path: str | Path) -> dict[str, Tensor]:
@@ -127,12 +136,14 @@ def _with_closest(name: str, others: StateDict) -> str:
     return f"{name!r}, closest {close[0]!r}" if close else repr(name)
 
 
-def _check_tensor(name: str, tensor: Tensor, shape: torch.Size, source: str) -> None:
-    if tensor.shape != shape:
+def _check_tensor(name: str, tensor: Tensor, wanted: Tensor, source: str) -> None:
+    if tensor.shape != wanted.shape:
         raise NetworkError(
             f"weights {source} belong to another network: {name!r} has shape {tuple(tensor.shape)} in place of "
-            f"{tuple(shape)}; give this network's own"
+            f"{tuple(wanted.shape)}; give this network's own"
         )
+    if not wanted.is_floating_point():
+        return
     if not tensor.is_floating_point() or tensor.layout != torch.strided or tensor.device.type != "cpu":
         kind = str(tensor.dtype).removeprefix("torch.")
         raise NetworkError(f"weights {source}: {name!r} is {kind}, not plain floating point; give the float network")

@@ -34,7 +34,7 @@ class Planner:
     def __init__(self, space: ChoiceSpace, proxy: Proxy, log_cost: LogCost, logit_variance: float) -> None:
         self.space = space
         self.proxy = proxy
-        self._log_cost = log_cost
+        self.log_cost = log_cost
         self._variance = logit_variance
 
     @cached_property
@@ -58,7 +58,7 @@ class Planner:
             for layer in range(len(self.space.layers)):
                 for variants in (self._prunings, self._activations):
                     batch = variants(plan, layer)
-                    plan = row(batch, int(np.argmin(self._log_cost(batch) + weight * self.error(batch))))
+                    plan = row(batch, int(np.argmin(self.log_cost(batch) + weight * self.error(batch))))
             if same(plan, before):
                 break
         return plan

@@ -1,17 +1,14 @@
 """How much the network's output suffers from one thing done to one layer alone."""
 
-import csv
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, fields
-from pathlib import Path
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, fx, nn
 
 from rlcompress.candidates import Candidates
 from rlcompress.candidates.template import quantizer_name
-from rlcompress.compensation import Moments
-from rlcompress.compensation.moments import affine_to, removed_outputs
+from rlcompress.compensation import Moments, affine_to, removed_outputs
 from rlcompress.planning.space import ChoiceSpace
 from rlcompress.spec import LayerChoice
 
@@ -90,17 +87,13 @@ def _changed_logits(
     changed = [layer]
     if factor == "weight_bits":
         choices[layer] = LayerChoice(weight_bits=int(value))
-        weights = {layer: bank.weights(layer, choices).dequantized()}
     else:
         if factor == "filter":
             group = bank.network.layers[layer].coupling
             changed = [spec.name for spec in space.layers if spec.coupling == group]
         for name in changed:
             choices[name] = LayerChoice(granularity=factor, keep_ratio=value)
-        weights = {
-            name: bank.network.layer(name).weight.detach() * (bank.weights(name, choices).codes != 0)
-            for name in changed
-        }
+    weights = {name: bank.weights(name, choices).dequantized() for name in changed}
     return suffix.with_weights(weights)
 
 
@@ -182,11 +175,3 @@ def _chunk_images(graph: fx.GraphModule) -> int:
             count *= size
         values += count
     return max(1, min(64, _CHUNK_BYTES // (4 * max(values, 1))))
-
-
-def save_sensitivity(rows: Sequence[SensitivityRow], path: Path) -> None:
-    """Write rows to a CSV file."""
-    with path.open("w", newline="") as file:
-        writer = csv.DictWriter(file, [field.name for field in fields(SensitivityRow)], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(asdict(row) for row in rows)

@@ -25,17 +25,22 @@ class QuantizedWeight:
         return self.codes * _column(self.scale, self.codes)
 
 
-def quantize_weight(weight: Tensor, bits: int) -> QuantizedWeight:
-    """Round a weight to the nearest codes under the scale of least squared error of each output channel.
+def largest_code(bits: int) -> int:
+    """2^(b-1) - 1, the largest code of a symmetric range; 1 for ternary weights of 2 bits."""
+    return 2 ** (bits - 1) - 1
 
-    The scale is the best of a grid of clipping ranges, then refitted to its codes in closed form
-    (s = <w, q> / <q, q>).
+
+def fit_scale(weight: Tensor, bits: int) -> Tensor:
+    """The scale of least squared error of each output channel, from a grid of clipping ranges.
 
     Args:
-        weight: [K, ...] float32. Removed weights are zero and stay zero.
+        weight: [K, ...] float32; removed weights are zero.
         bits: 2 to 16.
+
+    Returns:
+        [K] float32, positive.
     """
-    limit = 2 ** (bits - 1) - 1
+    limit = largest_code(bits)
     largest = weight.flatten(1).abs().amax(1).clamp_min(torch.finfo(weight.dtype).tiny)
     best_error = torch.full_like(largest, torch.inf)
     best_scale = largest / limit
@@ -45,18 +50,11 @@ def quantize_weight(weight: Tensor, bits: int) -> QuantizedWeight:
         error = (codes * _column(scale, weight) - weight).square().flatten(1).sum(1)
         best_scale = torch.where(error < best_error, scale, best_scale)
         best_error = torch.minimum(error, best_error)
-    codes = _codes(weight, best_scale, limit)
-    return QuantizedWeight(codes.to(torch.int8 if bits <= 8 else torch.int16), _refitted(weight, codes, best_scale))
+    return best_scale
 
 
 def _codes(weight: Tensor, scale: Tensor, limit: int) -> Tensor:
     return (weight / _column(scale, weight)).round_().clamp_(-limit, limit)
-
-
-def _refitted(weight: Tensor, codes: Tensor, scale: Tensor) -> Tensor:
-    power = codes.flatten(1).square().sum(1)
-    fitted = (weight * codes).flatten(1).sum(1) / power.clamp_min(1.0)
-    return torch.where((power > 0) & (fitted > 0), fitted, scale)
 
 
 def _column(per_channel: Tensor, like: Tensor) -> Tensor:
