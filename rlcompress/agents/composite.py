@@ -174,7 +174,7 @@ class CompositeAgent(OffPolicyAlgorithm):
             actions = self.policy.explore(observations, self.settings.noise_std, epsilon).cpu().numpy()
         return actions, actions
 
-    def _store_transition(  # noqa: PLR0917  # SB3's signature
+    def _store_transition(  # SB3's signature
         self,
         replay_buffer: ReplayBuffer,
         buffer_action: np.ndarray,
@@ -243,7 +243,7 @@ class CompositeAgent(OffPolicyAlgorithm):
         assert self.replay_buffer is not None
         store(self.replay_buffer, transitions)
 
-    def learn(  # noqa: PLR0917  # SB3's signature
+    def learn(  # SB3's signature
         self: SelfCompositeAgent,
         total_timesteps: int,
         callback: MaybeCallback = None,

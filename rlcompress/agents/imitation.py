@@ -101,7 +101,7 @@ def _fit(
     for _ in range(cloning.epochs):
         for rows in th.split(th.randperm(count), cloning.batch_size):
             optimizer.zero_grad()
-            loss(rows).backward()  # type: ignore[no-untyped-call]
+            loss(rows).backward()
             optimizer.step()
 
 
