@@ -40,8 +40,7 @@ def _multiplier(work: Work, description: Description, mac: MultiplierEnergy, use
 
 def _gated(work: Work, _: Description, mac: GatedEnergy, use: ArrayUse) -> Floats:
     share = np.minimum(work.weight_bits * work.activation_bits / 64, 1.0)
-    wide = np.maximum(work.weight_bits * work.activation_bits / 64, 1.0)
-    return np.asarray(use.working * mac.pj * (mac.ungated + (1 - mac.ungated) * share) * wide)
+    return np.asarray(use.working * mac.pj * (mac.ungated + (1 - mac.ungated) * share))
 
 
 def _measured(work: Work, _: Description, mac: MeasuredEnergy, use: ArrayUse) -> Floats:

@@ -15,7 +15,7 @@ from rlcompress.hw_models.figures import Figures
 from rlcompress.hw_models.storage import weight_bits
 from rlcompress.hw_models.traffic import Moves, Stored, moves, stored_operands
 from rlcompress.hw_models.use import ArrayUse
-from rlcompress.hw_models.work import KILOBYTE_BITS, Floats, Work
+from rlcompress.hw_models.work import KILOBYTE_BITS, POOL, Floats, Work
 
 ARRAYS: dict[str, Callable[[Work, Description, Any], ArrayUse]] = {
     "spatial": spatial,
@@ -31,7 +31,7 @@ ARRAYS: dict[str, Callable[[Work, Description, Any], ArrayUse]] = {
 def evaluate(work: Work, description: Description) -> Figures:
     """Energy, cycles and traffic of N operator instances, for one image each."""
     weights, metadata = weight_bits(work, description)
-    use = ARRAYS[description.array.type](work, description, description.array)
+    use = _passes(work, description, ARRAYS[description.array.type](work, description, description.array))
     stored = stored_operands(work, description, weights)
     moved = moves(work, description, stored, use.cycles)
     used = accesses(work, description, stored, moved)
@@ -41,7 +41,7 @@ def evaluate(work: Work, description: Description) -> Figures:
         moved.outputs * work.output_off_chip + moved.sums_in + moved.sums_out,
     )
     dram_bits = dram[0] + dram[1] + dram[2]
-    compute = np.where(work.computes, use.cycles, np.ceil(vector_operations(work) / description.vector.lanes))
+    compute = np.where(work.computes, use.cycles, _vector_cycles(work, description))
     glb, dram_cycles = _buffer_cycles(description, used), dram_bits / description.dram.bits_per_cycle
     busy = (dram_bits + work.hidden_bits) / description.dram.bits_per_cycle
     cycles = _cycles(description, compute, glb, busy, moved.fill / description.dram.bits_per_cycle)
@@ -66,6 +66,22 @@ def evaluate(work: Work, description: Description) -> Figures:
         c_tile=moved.c_tile,
         x_tile=moved.x_tile,
     )
+
+
+def _passes(work: Work, description: Description, use: ArrayUse) -> ArrayUse:
+    """Operands wider than the array's are split, and every pair of parts takes a pass."""
+    native = description.bits.native
+    factor = np.ceil(work.weight_bits / native) * np.ceil(work.activation_bits / native)
+    if factor.max() <= 1:
+        return use
+    return ArrayUse(use.cycles * factor, use.dense * factor, use.working * factor, use.waiting * factor, use.peak / factor)
+
+
+def _vector_cycles(work: Work, description: Description) -> Floats:
+    """Cycles of pool and add."""
+    unit = description.vector
+    lanes = np.where(work.kind == POOL, unit.pool_lanes or unit.lanes, unit.lanes)
+    return np.asarray(np.ceil(vector_operations(work) / lanes))
 
 
 def _input_share(work: Work, description: Description) -> Floats:

@@ -26,12 +26,14 @@ class Bits(Part):
         weight: widths of weights; a narrower weight runs at the next width up.
         activation: widths of activations, likewise.
         partial_sum: of the accumulators.
+        native: widest operand of one pass; wider ones take a pass for each pair of parts.
         packed: whether operands narrower than the datapath are stored narrow; else they take a full word.
     """
 
     weight: tuple[Count, ...] = Field(min_length=1)
     activation: tuple[Count, ...] = Field(min_length=1)
     partial_sum: int = Field(default=32, ge=8, le=64)
+    native: Count = 16
     packed: bool = True
 
 
@@ -125,10 +127,10 @@ class MicroblockArray(Part):
         width: of the micro-block.
         height: of the micro-block.
         depth: of the micro-block.
-        block: output elements of a block, which is computed and then drained.
+        block: most output elements of a block, which is computed, then drained, and costs one fetch of its operands.
         drain: cycles the output unit takes for an element.
-        step: fewest cycles of one step of one micro-block column.
-        fixed: cycles to start an operator.
+        latency: cycles to fetch and write a block, besides its bytes.
+        bytes_per_cycle: of the SRAM port.
     """
 
     type: Literal["microblock"]
@@ -137,8 +139,8 @@ class MicroblockArray(Part):
     depth: Count
     block: Count
     drain: Positive
-    step: Positive
-    fixed: NonNegative
+    latency: NonNegative
+    bytes_per_cycle: Positive = 8.0
 
 
 class ScalarArray(Part):
@@ -347,7 +349,14 @@ class StaticPower(Part):
 
 
 class VectorUnit(Part):
-    """Element-wise operators and pooling: operations a cycle and energy an operation."""
+    """Element-wise operators and pooling.
+
+    Attributes:
+        lanes: operations a cycle.
+        pool_lanes: the same for pooling, where it differs.
+        pj: energy of an operation.
+    """
 
     lanes: Positive
+    pool_lanes: Positive | None = None
     pj: NonNegative = 0.0
