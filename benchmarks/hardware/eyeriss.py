@@ -76,7 +76,9 @@ def relative_rows(reference: Path) -> list[Row]:
     ours_dram = []
     for (i, spec), row in zip(computing(specs), table, strict=True):
         energy = figures.energy_pj[:, i] * 16 / 1e9
-        out.append(Row("eyeriss_relative", f"{spec.name} ALU 1e9", float(row["alu_1e9"]), round(float(energy[0]), 2), 1))
+        out.append(
+            Row("eyeriss_relative", f"{spec.name} ALU 1e9", float(row["alu_1e9"]), round(float(energy[0]), 2), 1)
+        )
         out.append(Row("eyeriss_relative", f"{spec.name} RF 1e9", float(row["rf_1e9"]), round(float(energy[1]), 2), 1))
         out.append(Row("eyeriss_relative", f"{spec.name} DRAM 1e9", float(row["dram_1e9"]), float(energy[DRAM]), None))
         ours_dram.append(float(energy[DRAM]))

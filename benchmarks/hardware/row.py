@@ -59,7 +59,9 @@ def figures_of(
     structure = NetworkStructure(specs)
     bits = [widths if isinstance(widths, tuple) else widths[name] for name in structure.layers]
     batch = dense_batch(bits)
-    return evaluate(prepare(structure).work(batch, model.description.residency, fuse=model.description.fuse), model.description)
+    return evaluate(
+        prepare(structure).work(batch, model.description.residency, fuse=model.description.fuse), model.description
+    )
 
 
 def dense_batch(bits: list[tuple[int, int]]) -> ChoiceBatch:

@@ -17,7 +17,13 @@ DEVICES = {
 }
 """Description -> the round and system whose four networks its constants were fitted to."""
 
-OPERATORS = {"Conv2D": "conv", "DepthwiseConv2D": "depthwise", "FullyConnected": "linear", "Add": "add", "AvgPool": "pool"}
+OPERATORS = {
+    "Conv2D": "conv",
+    "DepthwiseConv2D": "depthwise",
+    "FullyConnected": "linear",
+    "Add": "add",
+    "AvgPool": "pool",
+}
 MODELS = {"resnet8": "ic", "kws": "kws", "ad": "ad"}
 
 
@@ -51,7 +57,9 @@ def ethos_rows(reference: Path) -> list[Row]:
     for size in (32, 128, 256):
         for model, network in MODELS.items():
             chosen = [r for r in table if r["config"] == f"ethos-u55-{size}" and r["model"] == model]
-            out += _ethos_network(f"ethosu55_{size}", model, TINY[network](), [r for r in chosen if r["tflite_op"] in OPERATORS])
+            out += _ethos_network(
+                f"ethosu55_{size}", model, TINY[network](), [r for r in chosen if r["tflite_op"] in OPERATORS]
+            )
     return out
 
 

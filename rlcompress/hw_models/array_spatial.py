@@ -44,10 +44,12 @@ def spatial(work: Work, description: Description, array: SpatialArray) -> ArrayU
     units = np.minimum(outputs, array.columns) * array.rows
     nonzeros = slowest(steps * factor, density, independent(work, zeros, units), granule(work))
     taken = np.minimum(steps, tiles(nonzeros, factor))
+    depthwise = work.kind == DEPTHWISE
     passes = work.G * work.P * work.Q
+    together = np.where(depthwise, tiles(work.G, array.depthwise), work.G)
     every = passes * outputs * array.rows
     return ArrayUse(
-        cycles=passes * tiles(outputs, array.columns) * taken,
+        cycles=together * work.P * work.Q * tiles(outputs, array.columns) * taken * array.fill,
         dense=every * steps,
         working=every * steps * density,
         waiting=every * (taken - steps * density),

@@ -42,6 +42,8 @@ def evaluate(work: Work, description: Description) -> Figures:
     )
     dram_bits = dram[0] + dram[1] + dram[2]
     compute = np.where(work.computes, use.cycles, _vector_cycles(work, description))
+    if description.vector.join_lanes is not None:
+        compute = compute + np.where(work.joins, work.inputs / description.vector.join_lanes, 0.0)
     glb, dram_cycles = _buffer_cycles(description, used), dram_bits / description.dram.bits_per_cycle
     busy = (dram_bits + work.hidden_bits) / description.dram.bits_per_cycle
     cycles = _cycles(description, compute, glb, busy, moved.fill / description.dram.bits_per_cycle)
@@ -74,7 +76,9 @@ def _passes(work: Work, description: Description, use: ArrayUse) -> ArrayUse:
     factor = np.ceil(work.weight_bits / native) * np.ceil(work.activation_bits / native)
     if factor.max() <= 1:
         return use
-    return ArrayUse(use.cycles * factor, use.dense * factor, use.working * factor, use.waiting * factor, use.peak / factor)
+    return ArrayUse(
+        use.cycles * factor, use.dense * factor, use.working * factor, use.waiting * factor, use.peak / factor
+    )
 
 
 def _vector_cycles(work: Work, description: Description) -> Floats:

@@ -13,9 +13,6 @@ from rlcompress.spec import KINDS, ChoiceBatch, LayerSpec, NetworkStructure
 OUTPUT_BITS = 8
 """Width of the network's outputs."""
 
-MAX_SPAN = 8
-"""A tensor whose last reader comes more than this many operators after its producer is never kept on chip."""
-
 
 class PreparedNetwork:
     """A network's structure with what the costs of its policies share.
@@ -33,7 +30,8 @@ class PreparedNetwork:
         self._layer_of = {int(i): j for j, i in enumerate(structure.layer_index)}
         self._reading = [self._reading_layers(i) for i in range(len(self.specs))]
         self._fused = np.array([self._is_fused(i) for i in range(len(self.specs))])
-        self._live = self._liveness()
+        self._live: dict[int, Floats] = {}
+        self._joins = self._first_joins()
         window = self._static["R"] * self._static["S"]
         self._window = np.where(np.isin(self._kind, (POOL, ADD)), 0.0, window)[:, None]
         self._output_density = np.array([self._read_density(i) for i in range(len(self.specs))])
@@ -52,7 +50,7 @@ class PreparedNetwork:
         stored = self._stored_bits(batch)
         weight_bits, activation_bits, granularity, density = self._choices(batch, stored)
         input_bits = self._input_bits(stored, activation_bits)
-        on_chip = self._on_chip(K, stored, room.kb * KILOBYTE_BITS, fuse=fuse)
+        on_chip = self._on_chip(K, stored, room, fuse=fuse)
         ones = np.ones((1, policies))
         hidden = np.concatenate([[False], self._fused[:-1]]) & fuse
         arrays = {name: (values[:, None] * ones).ravel() for name, values in self._static.items()}
@@ -74,6 +72,7 @@ class PreparedNetwork:
             weights_off_chip=_beyond(bits, room.weights_kb * KILOBYTE_BITS).ravel(),
             output_off_chip=1.0 - on_chip.ravel(),
             first=np.repeat(np.array([not p for p in self.structure.producers]), policies),
+            joins=np.repeat(self._joins, policies),
             hidden=np.repeat(hidden, policies),
             hidden_bits=np.zeros(K.size),
             **arrays,
@@ -82,7 +81,9 @@ class PreparedNetwork:
 
     def _hidden_bits(self, work: Work, hidden: NDArray[np.bool_]) -> Floats:
         """DRAM traffic of what works on an operator's tiles, chains of them included."""
-        bits = work.inputs * work.input_bits * work.input_off_chip + work.outputs * work.output_bits * work.output_off_chip
+        bits = (
+            work.inputs * work.input_bits * work.input_off_chip + work.outputs * work.output_bits * work.output_off_chip
+        )
         bits = bits.reshape(len(self.specs), -1)
         behind = np.zeros_like(bits)
         for i in range(len(self.specs) - 2, -1, -1):
@@ -102,6 +103,15 @@ class PreparedNetwork:
                 is_output |= last
         return sorted(set(layers)), is_output
 
+    def _first_joins(self) -> NDArray[np.bool_]:
+        """[S] whether an operator is the first to read several outputs as one."""
+        read: set[tuple[int, ...]] = set()
+        joins = []
+        for producers, spec in zip(self.structure.producers, self.specs, strict=True):
+            joins.append(len(producers) > 1 and spec.kind != "add" and producers not in read)
+            read.add(producers)
+        return np.array(joins)
+
     def _read_density(self, i: int) -> float:
         """Share of nonzero outputs, as their readers were profiled."""
         readers = self.structure.readers[i]
@@ -112,11 +122,11 @@ class PreparedNetwork:
         readers = self.structure.readers[i]
         return readers == [i + 1] and self.specs[i + 1].kind in ("pool", "add")
 
-    def _liveness(self) -> Floats:
+    def _liveness(self, span: int) -> Floats:
         """[S steps, S tensors]: 1 where a tensor is live that may stay on chip."""
         live = np.zeros((len(self.specs),) * 2)
         for i, readers in enumerate(self.structure.readers):
-            if readers and not self._fused[i] and max(readers) - i <= MAX_SPAN:
+            if readers and not self._fused[i] and max(readers) - i <= span:
                 live[i : max(readers) + 1, i] = 1
         return live
 
@@ -155,11 +165,14 @@ class PreparedNetwork:
         depthwise = np.array([spec.kind == "depthwise" for spec in self.specs])[:, None]
         return np.where(depthwise, np.minimum(K, C), np.minimum(np.minimum(K, C), groups))
 
-    def _on_chip(self, K: Floats, stored: Floats, resident_bits: float, *, fuse: bool) -> Floats:
+    def _on_chip(self, K: Floats, stored: Floats, room: Residency, *, fuse: bool) -> Floats:
         """[S, B] 1 where an output never leaves the chip."""
         pixels = (self._static["P"] * self._static["Q"])[:, None]
-        full = (self._live @ (K * pixels * stored)) > resident_bits
-        fits = (self._live.T @ full == 0) & (self._live.max(axis=0) > 0)[:, None]
+        if room.span not in self._live:
+            self._live[room.span] = self._liveness(room.span)
+        live = self._live[room.span]
+        full = (live @ (K * pixels * stored)) > room.kb * KILOBYTE_BITS
+        fits = (live.T @ full == 0) & (live.max(axis=0) > 0)[:, None]
         return np.asarray(fits | (self._fused[:, None] & fuse), np.float64)
 
     def _input_off_chip(self, on_chip: Floats) -> Floats:

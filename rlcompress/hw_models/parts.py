@@ -42,7 +42,8 @@ class SpatialArray(Part):
 
     With ``fused`` precision a unit computes f = floor(native / w) floor(native / a) products in a cycle, and
     1 / (ceil(w / native) ceil(a / native)) above the native width (Sharma et al., ISCA 2018). ``im2col`` says for
-    which layers the kernel window is laid out over the rows; depthwise layers always are.
+    which layers the kernel window is laid out over the rows; depthwise layers always are, ``depthwise`` channels at
+    once. ``fill`` multiplies the cycles.
     """
 
     type: Literal["spatial"]
@@ -51,6 +52,8 @@ class SpatialArray(Part):
     native_bits: Count = 8
     fused: bool = False
     im2col: Literal["never", "first", "always"] = "never"
+    depthwise: Count = 1
+    fill: Positive = 1.0
 
 
 class SystolicArray(Part):
@@ -336,9 +339,11 @@ class Residency(Part):
     Attributes:
         kb: room for activations between layers, for all that live at the same time, in 1024 bytes.
         weights_kb: room for weights between inferences, filled in execution order, in 1024 bytes.
+        span: a tensor whose last reader comes more than so many operators after its producer is never kept.
     """
 
     kb: NonNegative = 0.0
+    span: Count = 8
     weights_kb: NonNegative = 0.0
 
 
@@ -354,9 +359,11 @@ class VectorUnit(Part):
     Attributes:
         lanes: operations a cycle.
         pool_lanes: the same for pooling, where it differs.
+        join_lanes: elements a cycle that are copied where a layer reads several outputs as one; free if not given.
         pj: energy of an operation.
     """
 
     lanes: Positive
     pool_lanes: Positive | None = None
+    join_lanes: Positive | None = None
     pj: NonNegative = 0.0

@@ -48,6 +48,7 @@ class Work:
         weights_off_chip: share of the weights that does not stay on chip between inferences.
         output_off_chip: 1 where the output goes to DRAM, 0 where it stays on chip.
         first: whether the network's input is read.
+        joins: whether several outputs are read as one.
         hidden: whether the operator works on its producer's tiles, so that its time is the producer's.
         hidden_bits: DRAM traffic of the operators that work on this one's tiles.
     """
@@ -75,6 +76,7 @@ class Work:
     weights_off_chip: Floats
     output_off_chip: Floats
     first: Bools
+    joins: Bools
     hidden: Bools
     hidden_bits: Floats
 
