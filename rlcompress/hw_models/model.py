@@ -7,7 +7,7 @@ import numpy as np
 from rlcompress.errors import HardwareError
 from rlcompress.hw_models.cost import BatchCost, LayerCost, NetworkCost
 from rlcompress.hw_models.description import Description
-from rlcompress.hw_models.engine import KILOBYTE_BITS, evaluate
+from rlcompress.hw_models.engine import evaluate
 from rlcompress.hw_models.figures import LEVELS, Figures
 from rlcompress.hw_models.network import PreparedNetwork, prepare
 from rlcompress.hw_models.tiling import SCHEDULES
@@ -85,7 +85,7 @@ class HardwareModel:
             used, most = int(getattr(batch, f"{key}_bits").max(initial=2)), max(getattr(self.description.bits, key))
             if used > most:
                 raise HardwareError(f"{self.name}: bits.{key}: runs at most {most} bits, the policy asks for {used}")
-        return network.work(batch, self.description.residency.kb * KILOBYTE_BITS)
+        return network.work(batch, self.description.residency, fuse=self.description.fuse)
 
     def _network_cost(self, network: PreparedNetwork, work: Work, figures: Figures) -> NetworkCost:
         layers = tuple(self._layer_cost(spec, i, work, figures) for i, spec in enumerate(network.specs))
