@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from rlcompress.candidates import Candidates
+from rlcompress.candidates import SUPPORTED_GRANULARITIES, Candidates
 from rlcompress.data import DataSplits, load_data
 from rlcompress.errors import RunError
 from rlcompress.evaluation import Evaluator, Score
@@ -85,6 +85,9 @@ class ProblemSettings:
     def __post_init__(self) -> None:
         if self.target not in TARGETS:
             raise RunError(f"unknown target {self.target!r}; choose from {', '.join(TARGETS)}")
+        unknown = [name for name in self.granularities if name not in SUPPORTED_GRANULARITIES]
+        if unknown:
+            raise RunError(f"unknown granularity {unknown[0]!r}; choose from {', '.join(SUPPORTED_GRANULARITIES)}")
         if self.score_images < 1:
             raise RunError(f"score_images must be at least 1, got {self.score_images}")
 
