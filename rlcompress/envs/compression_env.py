@@ -27,8 +27,9 @@ class CompressionEnv(gymnasium.Env[NDArray[np.float32], Action]):
     Observation: see `rlcompress.envs.observation`.
 
     Reward: -ln(target) - penalty x ln(1 + points of drop beyond the goal), at the end of the episode, for the policy
-    really evaluated; the logarithm keeps hopeless policies from drowning the others. Before the end, differences of the potential that predicts this for the choices so far completed by the
-    plan (Ng et al., ICML 1999), which do not move the optimum. ``info["reward_terms"]`` lists the terms.
+    really evaluated; the logarithm keeps hopeless policies from drowning the others. Before the end, differences of
+    the potential that predicts this for the choices so far completed by the plan (Ng et al., ICML 1999), which do
+    not move the optimum. ``info["reward_terms"]`` lists the terms.
 
     Args:
         problem: what policies are judged by; None to load one from ``problem_names``.
