@@ -182,7 +182,12 @@ def _best(e: Extents, room: Room, columns: int, dividing: bool) -> NDArray[np.fl
         + 2 * all_s * e.sum_bits * e.images
     )
     price = np.where(np.tile(impossible, 3), np.inf, price)
-    first = k * c * weight + pixels * b * c * pixel + 2 * k * column
+    sums = e.sum_bits * e.images
+    first = (
+        np.where(e.weight_bits <= room[0], e.weight_bits, k * c * weight)
+        + np.where(inputs <= room[1], inputs, pixels * b * c * pixel)
+        + 2 * np.where(sums <= room[2], sums, k * column)
+    )
     goal = price if e.slack_bits is None else _cycles_first(price, first, e.slack_bits * e.images)
     pick = goal.argmin(axis=1)
     rows, place = np.arange(len(price)), pick % c.shape[1]
