@@ -79,4 +79,4 @@ def input_shares(structure: NetworkStructure) -> Floats:
     for i, producers in enumerate(structure.producers):
         for p in producers:
             shares[i, p] += structure.specs[p].output_elements
-    return shares / np.maximum(shares.sum(axis=1, keepdims=True), 1.0)
+    return np.asarray(shares / np.maximum(shares.sum(axis=1, keepdims=True), 1.0))

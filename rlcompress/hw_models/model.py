@@ -118,6 +118,18 @@ class HardwareModel:
         known.totals.add(keys[rows], np.stack([energy[rows], latency[rows]]))
         return BatchCost(energy, latency, _Later(lambda: table))
 
+    def parallel(self, accelerators: int) -> "HardwareModel":
+        """As many of these accelerators working on every layer together."""
+        if accelerators < 1:
+            raise HardwareError(f"{self.name}: accelerators: must be at least 1, got {accelerators}")
+        return HardwareModel(self.description.model_copy(update={"accelerators": accelerators}))
+
+    def with_batch(self, images: int) -> "HardwareModel":
+        """The same accelerator with several images in flight; costs stay those of one image."""
+        if images < 1:
+            raise HardwareError(f"{self.name}: batch: must be at least 1, got {images}")
+        return HardwareModel(self.description.model_copy(update={"batch": images}))
+
     def figures(self, specs: Specs, batch: ChoiceBatch) -> dict[str, Floats]:
         """Every figure of `Figures` but energy, as [B, S] arrays, computed without the memo."""
         known = self._known(specs)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -80,7 +81,7 @@ class PreparedNetwork:
         chosen = self._choices(batch, stored, rules)
         on_chip = self.on_chip(K, stored, rules)
         hidden = self.hidden(rules)
-        arrays = {name: np.repeat(values, policies) for name, values in self._static.items()}
+        arrays: dict[str, Any] = {name: np.repeat(values, policies) for name, values in self._static.items()}
         G = self._groups(K, C)
         work = Work(
             kind=np.repeat(self._kind, policies),
@@ -120,7 +121,7 @@ class PreparedNetwork:
             fits = self.staying(K * self.pixels * stored, rules.residency)
         return np.asarray(fits | (self.fused[:, None] & rules.fuse), np.float64)
 
-    def _choices(self, batch: ChoiceBatch, stored: Floats, rules: Rules) -> dict[str, Floats]:
+    def _choices(self, batch: ChoiceBatch, stored: Floats, rules: Rules) -> dict[str, Any]:
         """[S, B] widths, granularity and density; an operator without a choice runs at its output's width."""
         weight_bits, activation_bits = stored.copy(), stored.copy()
         granularity = np.zeros(stored.shape, np.int64)

@@ -58,7 +58,7 @@ class Signature:
             key[i - 1] += key[i] * _ODD[3100]
         if self._rules.residency.weights_kb > 0:
             key += np.cumsum(key, axis=0, dtype=np.uint64) * _ODD[3101]
-        return key
+        return np.asarray(key)
 
     def _stored(self, activation: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """[S, B] stored width of every output."""
@@ -84,7 +84,7 @@ class Signature:
                 for producer in producers[1:]:
                     np.maximum(read[i], bits[producer], out=read[i])
         both += read.astype(np.uint64) * _ODD[3103]
-        return both
+        return np.asarray(both)
 
     def _places(self, batch: ChoiceBatch, bits: NDArray[np.uint8]) -> Keys:
         """What stays on chip: the own output and those read."""
@@ -95,7 +95,7 @@ class Signature:
         for i, producers in enumerate(network.structure.producers):
             for place, producer in enumerate(producers):
                 code[i] += staying[producer] * _ODD[3105 + place % 800]
-        return code
+        return np.asarray(code)
 
 
 def policy_keys(codes: Codes) -> Keys:

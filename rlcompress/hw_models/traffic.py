@@ -14,7 +14,7 @@ from rlcompress.hw_models.tiling import Extents, Room, best_tiling
 from rlcompress.hw_models.use import tiles
 from rlcompress.hw_models.work import KILOBYTE_BITS, LINEAR, Bools, Floats, Work
 
-_SHARES = ((0.5, 0.25, 0.25), (0.25, 0.5, 0.25), (0.25, 0.25, 0.5), (0.125, 0.125, 0.75), (0.75, 0.125, 0.125))
+_SHARES = ((0.5, 0.25, 0.25), (0.25, 0.5, 0.25), (0.25, 0.25, 0.5))
 """Ways to divide a shared buffer among weights, inputs and outputs."""
 
 
