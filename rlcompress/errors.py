@@ -27,6 +27,10 @@ class DataError(RlcompressError):
     """A data set cannot be read or does not fit the network."""
 
 
+class AgentError(RlcompressError):
+    """An agent's settings, spaces, demonstrations or executed actions do not fit."""
+
+
 class RunError(RlcompressError):
     """A run's settings or its folder cannot be used."""
 

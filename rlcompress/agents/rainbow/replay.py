@@ -1,0 +1,103 @@
+"""`PrioritizedReplayBuffer`: prioritized draws of multi-step transitions, for several environments."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch as th
+from numpy.typing import NDArray
+from stable_baselines3.common.buffers import ReplayBuffer
+from stable_baselines3.common.vec_env import VecNormalize
+
+from rlcompress.agents.rainbow.sum_tree import SumTree
+
+
+class PrioritizedSamples(NamedTuple):
+    """A minibatch: SB3's ``ReplayBufferSamples`` with what importance weights and priorities need.
+
+    Attributes:
+        observations: [B, ...].
+        actions: [B, actions].
+        next_observations: [B, ...] after the last of the summed rewards.
+        dones: [B, 1], 1 where the episode ended there for good.
+        rewards: [B, 1] sum of discounted rewards.
+        discounts: [B, 1] gamma to the power of the number of rewards summed.
+        probabilities: [B, 1] of each draw, times the number of stored transitions (1 when uniform).
+        positions: [B] for `PrioritizedReplayBuffer.update_priorities`.
+    """
+
+    observations: th.Tensor
+    actions: th.Tensor
+    next_observations: th.Tensor
+    dones: th.Tensor
+    rewards: th.Tensor
+    discounts: th.Tensor
+    probabilities: th.Tensor
+    positions: NDArray[np.int64]
+
+
+class PrioritizedReplayBuffer(ReplayBuffer):
+    """Proportional prioritized replay (Schaul et al. 2016, algorithm 1) of multi-step transitions (Sutton 1988).
+
+    Args:
+        args: as SB3's ``ReplayBuffer``.
+        multi_step: rewards summed before bootstrapping; fewer where the episode or the stored data end.
+        gamma: discount factor a step.
+        alpha: exponent of the priorities; 0 draws uniformly.
+        kwargs: as SB3's ``ReplayBuffer``.
+    """
+
+    def __init__(self, *args: Any, multi_step: int, gamma: float, alpha: float, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.multi_step = multi_step
+        self.gamma = gamma
+        self.alpha = alpha
+        self._priorities = SumTree(self.buffer_size * self.n_envs)
+        self._highest = 1.0
+
+    def add(self, *args: Any) -> None:
+        """Store one transition of each environment, at the highest priority seen."""
+        positions = self.pos * self.n_envs + np.arange(self.n_envs)
+        super().add(*args)
+        self._priorities[positions] = np.full(self.n_envs, self._highest)
+
+    def sample(self, batch_size: int, env: VecNormalize | None = None) -> PrioritizedSamples:  # type: ignore[override]
+        """Draw transitions in proportion to their priorities, one from each of ``batch_size`` equal strata."""
+        total = self._priorities.total
+        strata = (np.arange(batch_size) + np.random.random(batch_size)) / batch_size
+        positions = self._priorities.find(strata * total)
+        share = self._priorities[positions] / total * self.size() * self.n_envs
+        return self._multi_step(positions, share[:, None].astype(np.float32), env)
+
+    def update_priorities(self, positions: NDArray[np.int64], errors: NDArray[np.float32]) -> None:
+        """Set the priorities of drawn transitions to ``(|error| + 1e-6) ** alpha``."""
+        priorities = (np.abs(errors.astype(np.float64)) + 1e-6) ** self.alpha
+        self._priorities[positions] = priorities
+        self._highest = max(self._highest, float(priorities.max()))
+
+    def _multi_step(
+        self, positions: NDArray[np.int64], probabilities: NDArray[np.float32], env: VecNormalize | None
+    ) -> PrioritizedSamples:
+        rows, envs = np.divmod(positions, self.n_envs)
+        steps = (rows[:, None] + np.arange(self.multi_step)) % self.buffer_size
+        count = self._summed(steps, envs)
+        last = (rows + count - 1) % self.buffer_size
+        rewards = self._normalize_reward(self.rewards[steps, envs[:, None]], env)
+        powers = np.arange(self.multi_step)
+        returns = (rewards * self.gamma**powers * (powers < count[:, None])).sum(axis=1, keepdims=True)
+        data = (
+            self._normalize_obs(self.observations[rows, envs], env),
+            self.actions[rows, envs],
+            self._normalize_obs(self.next_observations[last, envs], env),
+            (self.dones[last, envs] * (1.0 - self.timeouts[last, envs]))[:, None],
+            returns.astype(np.float32),
+            (self.gamma ** count[:, None]).astype(np.float32),
+            probabilities,
+        )
+        return PrioritizedSamples._make([*map(self.to_torch, data), positions])
+
+    def _summed(self, steps: NDArray[np.int64], envs: NDArray[np.int64]) -> NDArray[np.int64]:
+        """How many of the ``steps`` [B, multi_step] belong together: up to an episode's end or the newest row."""
+        newest = (self.pos - 1) % self.buffer_size
+        columns = envs[:, None]
+        ends = (self.dones[steps, columns] > 0) | (self.timeouts[steps, columns] > 0) | (steps == newest)
+        return np.where(ends.any(axis=1), ends.argmax(axis=1) + 1, self.multi_step)

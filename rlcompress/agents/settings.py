@@ -1,0 +1,148 @@
+"""`CompositeSettings`: every hyper-parameter of the composite agent in one place."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, Literal, Self, get_args
+
+from rlcompress.agents.rainbow import RainbowComponents
+from rlcompress.errors import AgentError
+
+Discrete = Literal["rainbow", "qrdqn", "dqn"]
+Continuous = Literal["td3", "ddpg"]
+
+_RANGES: dict[str, tuple[float, float]] = {
+    "learning_rate": (0.0, 1.0),
+    "discrete_learning_rate": (0.0, 1.0),
+    "gamma": (0.0, 1.0),
+    "tau": (0.0, 1.0),
+    "noise_std": (0.0, 2.0),
+    "exploration_fraction": (0.0, 1.0),
+    "exploration_initial_eps": (0.0, 1.0),
+    "exploration_final_eps": (0.0, 1.0),
+    "actor_last_layer": (0.0, 1.0),
+    "decay": (0.0, 1.0),
+    "buffer_size": (1, float("inf")),
+    "learning_starts": (0, float("inf")),
+    "batch_size": (1, float("inf")),
+    "target_update_interval": (1, float("inf")),
+    "actor_warmup": (0, float("inf")),
+    "policy_delay": (1, float("inf")),
+    "n_quantiles": (1, float("inf")),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompositeSettings:
+    """Hyper-parameters of `CompositeAgent`.
+
+    Attributes:
+        discrete: algorithm of the discrete part: ``rainbow`` (Hessel et al. 2018), ``qrdqn`` (Dabney et al. 2018) or
+            ``dqn`` (Mnih et al. 2015).
+        continuous: algorithm of the knobs: ``td3`` (Fujimoto et al. 2018) or ``ddpg`` (Lillicrap et al. 2016).
+        net_arch: hidden widths of every network (actor, critics, Q-networks).
+        learning_rate: Adam's learning rate of actor and critics.
+        discrete_learning_rate: Adam's learning rate of the discrete part.
+        buffer_size: transitions that the shared replay buffer holds.
+        learning_starts: environment steps before the first update.
+        random_warmup: uniform random actions during those steps; otherwise the (for instance cloned) policy acts.
+        batch_size: transitions in a minibatch.
+        gamma: discount factor a step. The default suits near-immediate rewards from potential-based shaping.
+        tau: Polyak coefficient of the continuous part's target networks, applied every ``policy_delay`` updates.
+        train_freq: update every so many steps, or ``(count, "step" | "episode")``.
+        gradient_steps: updates each time; -1 for as many as environment steps were taken.
+        noise_std: standard deviation of the Gaussian exploration noise on the knobs, on the scale of [-1, 1].
+        exploration_fraction: share of training over which the epsilon of epsilon-greedy falls.
+        exploration_initial_eps: its first value.
+        exploration_final_eps: its last value.
+        target_update_interval: environment steps between updates of the discrete target network; at least the
+            number of environments.
+        target_tau: Polyak coefficient of those updates.
+        policy_delay: critic updates for one actor update (TD3).
+        actor_last_layer: bound of the uniform initialisation of the actor's last layer (Lillicrap et al. 2016,
+            section 7: 3e-3), so that the first knobs are about 0; 0 gives exactly 0, that is "no residual".
+        decay: the actor's last layer is multiplied by ``1 - decay`` after every update, which pulls the knobs to 0.
+        actor_warmup: updates during which only critics and discrete part learn and the (for instance cloned) actor
+            stays as it is.
+        knobs_per_index: the actor sees the index and proposes knobs for each: x_k(s) (P-DQN, Xiong et al. 2018).
+        condition_on_knobs: the discrete part sees the proposed knobs: Q(s, k, x_k(s)).
+        condition_on_features: the discrete part sees the actor's last hidden layer.
+        n_quantiles: quantiles of QR-DQN.
+        rainbow: Rainbow's switches and constants. The range of returns must hold what the environment can pay.
+
+    Raises:
+        AgentError: a value is unknown or out of its range.
+    """
+
+    discrete: Discrete = "rainbow"
+    continuous: Continuous = "td3"
+    net_arch: tuple[int, ...] = (64, 64)
+    learning_rate: float = 1e-3
+    discrete_learning_rate: float = 1e-3
+    buffer_size: int = 20_000
+    learning_starts: int = 64
+    random_warmup: bool = True
+    batch_size: int = 64
+    gamma: float = 0.3
+    tau: float = 0.005
+    train_freq: int | tuple[int, str] = 1
+    gradient_steps: int = 1
+    noise_std: float = 0.1
+    exploration_fraction: float = 0.5
+    exploration_initial_eps: float = 1.0
+    exploration_final_eps: float = 0.05
+    target_update_interval: int = 10
+    target_tau: float = 0.05
+    policy_delay: int = 2
+    actor_last_layer: float = 3e-3
+    decay: float = 0.0
+    actor_warmup: int = 0
+    knobs_per_index: bool = True
+    condition_on_knobs: bool = True
+    condition_on_features: bool = True
+    n_quantiles: int = 25
+    rainbow: RainbowComponents = field(default_factory=lambda: RainbowComponents(v_min=-3.0, v_max=3.0))
+
+    def __post_init__(self) -> None:
+        for name, options in (("discrete", get_args(Discrete)), ("continuous", get_args(Continuous))):
+            if getattr(self, name) not in options:
+                raise AgentError(f"{name} must be one of {', '.join(options)}, got {getattr(self, name)!r}")
+        for name, (low, high) in _RANGES.items():
+            if not low <= getattr(self, name) <= high:
+                raise AgentError(f"{name} must lie between {low:g} and {high:g}, got {getattr(self, name)}")
+        if not self.net_arch or min(self.net_arch) < 1:
+            raise AgentError(f"net_arch must name at least one hidden layer of positive width, got {self.net_arch}")
+        if isinstance(self.train_freq, tuple) and self.train_freq[1] not in ("step", "episode"):
+            raise AgentError(f"train_freq's unit must be 'step' or 'episode', got {self.train_freq[1]!r}")
+
+    @property
+    def replay_arguments(self) -> dict[str, Any]:
+        """Keyword arguments of the shared `PrioritizedReplayBuffer`; only Rainbow draws by priority."""
+        if self.discrete == "rainbow":
+            return self.rainbow.replay_arguments(self.gamma)
+        return {"multi_step": 1, "gamma": self.gamma, "alpha": 0.0}
+
+    def with_changes(self, changes: Mapping[str, Any]) -> Self:
+        """These settings with some of them replaced.
+
+        Args:
+            changes: name to value, as from keyword arguments or a YAML file: lists stand for tuples, and a mapping at
+                ``rainbow`` replaces single components.
+
+        Raises:
+            AgentError: a name is no setting, or a value is wrong.
+        """
+        values: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in changes.items()
+        }
+        if isinstance(values.get("rainbow"), Mapping):
+            _check_names(RainbowComponents, values["rainbow"])
+            values["rainbow"] = replace(self.rainbow, **values["rainbow"])
+        _check_names(CompositeSettings, values)
+        return replace(self, **values)
+
+
+def _check_names(settings: type[CompositeSettings | RainbowComponents], names: Iterable[str]) -> None:
+    known = sorted(entry.name for entry in fields(settings))
+    unknown = sorted(set(names) - set(known))
+    if unknown:
+        raise AgentError(f"unknown agent setting {unknown[0]!r}; choose from {', '.join(known)}")

@@ -1,0 +1,77 @@
+"""One compressed layer: prune, refit, round, with the error compensated inside the layer."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from rlcompress.compensation import obs_sweep, refit
+from rlcompress.pruning import CRITERIA, element_mask
+from rlcompress.quantization import QuantizedWeight, fit_scale, largest_code
+
+
+@dataclass(frozen=True, slots=True)
+class DenseLayer:
+    """A layer before compression.
+
+    Attributes:
+        weight: [K, C / G, R, S] or [K, C] float32 with BatchNorm folded.
+        hessian: [G, D, D] second moments of the inputs that a row of the weight sees.
+    """
+
+    weight: Tensor
+    hessian: Tensor
+
+    @property
+    def grouped(self) -> Tensor:
+        """The weight as [G, K / G, D]."""
+        return self.weight.reshape(len(self.hessian), -1, self.hessian.shape[1])
+
+
+def importance(layer: DenseLayer, criterion: str) -> Tensor:
+    """[K, D] importance of every weight."""
+    return CRITERIA[criterion](layer.grouped, layer.hessian).flatten(0, 1)
+
+
+def compress(
+    layer: DenseLayer, outputs: Tensor, inputs: Tensor, keep_ratio: float, criterion: str, widths: Sequence[int]
+) -> dict[int, QuantizedWeight]:
+    """Compress one layer at several weight widths at once.
+
+    Inputs that were removed are made up for by least squares, then single weights are removed and the rest is
+    rounded by the OBS sweep.
+
+    Args:
+        layer: the dense layer.
+        outputs: [K] boolean, output channels that stay.
+        inputs: [C / G] boolean, input channels that stay.
+        keep_ratio: share of single weights that stays among those channels.
+        criterion: which of them go.
+        widths: weight bits.
+
+    Returns:
+        Bits -> codes of the full shape, 0 where removed; scales of removed outputs are 1.
+    """
+    groups, per_group, _ = layer.grouped.shape
+    live_rows = outputs.view(groups, per_group)
+    alive = live_rows.any(1)  # with one group: the layer; depthwise: the channels that stay
+    rows = live_rows[alive][0] if groups == 1 else slice(None)
+    columns = inputs.repeat_interleave(layer.hessian.shape[1] // len(inputs))
+    weight = refit(layer.grouped[alive], layer.hessian[alive], columns)[:, rows]
+    hessian = layer.hessian[alive][:, columns][:, :, columns]
+    mask = element_mask(CRITERIA[criterion](weight, hessian), keep_ratio)
+    scale = torch.stack([fit_scale((weight * mask).flatten(0, 1), bits) for bits in widths])
+    limit = torch.tensor([largest_code(bits) for bits in widths])
+    codes = obs_sweep(weight, mask, scale.view(len(widths), *weight.shape[:2]), limit, hessian).flatten(1, 2)
+    return {bits: _scattered(layer, outputs, columns, codes[i], scale[i], bits) for i, bits in enumerate(widths)}
+
+
+def _scattered(
+    layer: DenseLayer, outputs: Tensor, columns: Tensor, codes: Tensor, scale: Tensor, bits: int
+) -> QuantizedWeight:
+    full = torch.zeros(len(outputs), len(columns), dtype=torch.int8 if bits <= 8 else torch.int16)
+    full[outputs.nonzero(), columns.nonzero().T] = codes.to(full.dtype)
+    scales = torch.ones(len(outputs))
+    scales[outputs] = scale
+    return QuantizedWeight(full.view(layer.weight.shape), scales)

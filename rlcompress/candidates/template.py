@@ -1,0 +1,54 @@
+"""The network that candidates are stitched into: folded, with a quantizer on every stored tensor."""
+
+import copy
+
+import torch
+from torch import Tensor, fx, nn
+
+from rlcompress.network.layers import weighted
+from rlcompress.network.trace import TracedNetwork
+from rlcompress.quantization import ActivationQuantizer
+
+
+def quantizer_name(stored: str) -> str:
+    """Name of the module that rounds the tensor of graph node ``stored``."""
+    return f"quantizer_{stored}"
+
+
+def quantizable(network: TracedNetwork) -> fx.GraphModule:
+    """A copy of the network's graph with an `ActivationQuantizer` behind each tensor that a layer reads.
+
+    Every reader of the tensor, residual sums included, sees the rounded values, as it would on an accelerator that
+    stores the tensor once. Layers get a zero bias where they had none.
+    """
+    graph = copy.deepcopy(network.graph)
+    nodes = {node.name: node for node in graph.graph.nodes}
+    for stored in dict.fromkeys(network.reads.values()):
+        graph.add_module(quantizer_name(stored), ActivationQuantizer())
+        node = nodes[stored]
+        with graph.graph.inserting_after(node):
+            rounded = graph.graph.call_module(quantizer_name(stored), (node,))
+        node.replace_all_uses_with(rounded, delete_user_cb=lambda user, new=rounded: user is not new)
+    for name in network.layers:
+        layer = weighted(graph, name)
+        if layer.bias is None:
+            layer.bias = nn.Parameter(torch.zeros(layer.weight.shape[0]))
+    graph.requires_grad_(False)
+    graph.recompile()
+    return graph
+
+
+class StoredTensors(fx.Interpreter):
+    """Runs a graph and keeps the outputs of the named nodes."""
+
+    def __init__(self, graph: fx.GraphModule, names: set[str]) -> None:
+        super().__init__(graph)
+        self.names = names
+        self.values: dict[str, Tensor] = {}
+
+    def run_node(self, n: fx.Node) -> object:
+        """Run one node, keeping its output if it is asked for."""
+        result = super().run_node(n)
+        if n.name in self.names:
+            self.values[n.name] = result
+        return result

@@ -1,0 +1,49 @@
+"""``rlcompress demo``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rlcompress.cli.console import stdout
+from rlcompress.cli.options import Seed
+
+_NETWORK = "digits_cnn"
+
+
+def demo(
+    out: Annotated[Path, typer.Option(help="New folder for the run.")] = Path("runs/demo"),
+    seed: Seed = 0,
+    evaluations: Annotated[int, typer.Option(help="Policies to evaluate.")] = 60,
+) -> None:
+    """Train a small CNN on handwritten digits, search a policy for it, and print what it saves.
+
+    rlcompress demo --out runs/demo
+    """
+    import torch
+
+    from rlcompress.cli.loading import one_thread
+    from rlcompress.cli.progress import SearchBar
+    from rlcompress.cli.search import DEFAULT_HARDWARE
+    from rlcompress.cli.summary_table import summary
+    from rlcompress.data import load_data
+    from rlcompress.hw_models import load as load_hardware
+    from rlcompress.network.builtin.digits_training import train_digits_cnn
+    from rlcompress.network.cards import get_card
+    from rlcompress.network.trace import trace
+    from rlcompress.search import SearchSettings, run_search
+    from rlcompress.search.folder import RunFolder
+
+    one_thread()
+    settings = SearchSettings(evaluations=evaluations, seed=seed)
+    folder = RunFolder(out, {**settings.as_json(), "network": _NETWORK, "data": "digits", "hardware": DEFAULT_HARDWARE})
+    card, splits = get_card(_NETWORK), load_data("digits")
+    parts = (splits.calibration, splits.search)
+    images = torch.cat([part.normalized(slice(None), card.mean, card.std) for part in parts])
+    typer.echo(f"training {_NETWORK} on {len(images)} handwritten digits", err=True)
+    model = train_digits_cnn(images, torch.cat([part.labels for part in parts]), seed)
+    network = trace(model, images[:1], name=_NETWORK)
+    with SearchBar() as bar:
+        result = run_search(network, card, splits, load_hardware(DEFAULT_HARDWARE), settings, folder, bar)
+    stdout().print(summary(result))
+    typer.echo(f"policy: {out / 'policy.json'}")

@@ -1,0 +1,98 @@
+"""Optimal Brain Surgeon sweep: prune and round a layer column by column, compensating in the columns that remain.
+
+After Frantar & Alistarh, "Optimal Brain Compression" (NeurIPS 2022), Frantar et al., "GPTQ" (ICLR 2023, Alg. 1) and
+Frantar & Alistarh, "SparseGPT" (ICML 2023), with the mask chosen beforehand.
+"""
+
+import torch
+from torch import Tensor
+
+_DAMPING = 0.01  # of the mean diagonal, as in GPTQ
+_BLOCK = 64  # columns between two updates of all columns that remain
+
+
+def inverse_factor(hessian: Tensor) -> Tensor:
+    """Upper Cholesky factor U of the damped inverse, H^-1 = U^T U.
+
+    Args:
+        hessian: [G, D, D], symmetric and positive semidefinite. Inputs that are always zero get a unit diagonal.
+    """
+    diagonal = hessian.diagonal(dim1=1, dim2=2)
+    damping = _DAMPING * diagonal.mean(1, keepdim=True)
+    damped = hessian + torch.diag_embed(damping + torch.where(diagonal + damping > 0, 0.0, 1.0))
+    inverse = torch.cholesky_inverse(torch.linalg.cholesky(damped.double()))
+    return torch.linalg.cholesky(inverse, upper=True).float()
+
+
+def obs_saliency(weight: Tensor, hessian: Tensor) -> Tensor:
+    """Increase of the squared output error when a weight is removed and the others of its row make up for it.
+
+    w_ij^2 / [H^-1]_jj (Hassibi & Stork 1993).
+
+    Args:
+        weight: [G, K / G, D].
+        hessian: [G, D, D].
+
+    Returns:
+        [G, K / G, D].
+    """
+    factor = inverse_factor(hessian)
+    inverse_diagonal = factor.square().sum(1)
+    return weight.square() / inverse_diagonal[:, None, :]
+
+
+def obs_sweep(weight: Tensor, mask: Tensor, scale: Tensor, limit: Tensor, hessian: Tensor) -> Tensor:
+    """Round a masked weight to integer codes so that the layer's outputs change little.
+
+    Columns are visited from the largest input power to the least; the error that rounding or removing makes in one
+    column is taken up by those not yet visited. Several quantizers are swept at once.
+
+    Args:
+        weight: [G, K / G, D] float32.
+        mask: [G, K / G, D] boolean, False where a weight is removed.
+        scale: [Q, G, K / G] positive, of Q quantizers.
+        limit: [Q] largest code of each.
+        hessian: [G, D, D].
+
+    Returns:
+        Codes [Q, G, K / G, D] as float32 integers, 0 where the mask is False.
+    """
+    order = hessian.diagonal(dim1=1, dim2=2).sum(0).argsort(descending=True, stable=True)
+    factor = inverse_factor(hessian[:, order][:, :, order])
+    left = weight[:, :, order].repeat(len(scale), 1, 1, 1)
+    keep = mask[:, :, order]
+    bound = limit.view(-1, 1, 1).to(weight.dtype)
+    codes = torch.empty_like(left)
+    for start in range(0, left.shape[-1], _BLOCK):
+        stop = min(start + _BLOCK, left.shape[-1])
+        error = torch.empty_like(left[..., start:stop])
+        for j in range(start, stop):
+            code = (left[..., j] / scale).round_().clamp_(-bound, bound).mul_(keep[..., j])
+            codes[..., j] = code
+            e = (left[..., j] - code * scale) / factor[:, j, j, None]
+            error[..., j - start] = e
+            left[..., j:stop] -= e[..., None] * factor[:, None, j, j:stop]
+        left[..., stop:] -= error @ factor[:, start:stop, stop:]
+    return codes[..., order.argsort()]
+
+
+def refit(weight: Tensor, hessian: Tensor, live: Tensor) -> Tensor:
+    """Least-squares weights of the inputs that remain after the others are removed.
+
+    W' = W H[:, live] H[live, live]^-1, which minimises the squared error of the outputs (He et al., ICCV 2017).
+
+    Args:
+        weight: [G, K / G, D].
+        hessian: [G, D, D].
+        live: [D] boolean.
+
+    Returns:
+        [G, K / G, live D].
+    """
+    if bool(live.all()):
+        return weight
+    inner = hessian[:, live][:, :, live]
+    damping = _DAMPING * inner.diagonal(dim1=1, dim2=2).mean(1).clamp_min(torch.finfo(weight.dtype).tiny)
+    damped = inner + torch.eye(inner.shape[1]) * damping[:, None, None]
+    target = weight @ hessian[:, :, live] + weight[:, :, live] * damping[:, None, None]
+    return torch.linalg.solve(damped.double(), target.double(), left=False).float()

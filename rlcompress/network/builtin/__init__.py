@@ -1,0 +1,1 @@
+"""The built-in networks, one architecture family a module; `rlcompress.network.cards` lists them by name."""

@@ -1,0 +1,109 @@
+"""`ChoiceSpace`: the choices that a search may make."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rlcompress.errors import RunError
+from rlcompress.spec import GRANULARITIES, KEEP_RATIO_STEP, ChoiceBatch, LayerSpec, NetworkStructure
+
+_NONE = GRANULARITIES.index("none")
+_FILTER = GRANULARITIES.index("filter")
+
+
+class ChoiceSpace:
+    """The grid of choices of every layer, and the ties between layers.
+
+    Coupled layers are pruned by filters together, as the first of them decides. Layers that read one tensor share
+    its activation bits, as the first of them decides. The first and the last layer keep ``end_bits``.
+
+    Args:
+        structure: the network.
+        granularities: names that may be chosen; ``none`` is always among them.
+        min_bits: least weight and activation bits.
+        max_bits: most weight and activation bits.
+        min_keep_ratio: least keep ratio.
+        end_bits: bits of the first and the last layer.
+
+    Raises:
+        RunError: an unknown granularity, bits outside 2 to 8, or a keep ratio outside (0, 1].
+    """
+
+    def __init__(
+        self,
+        structure: NetworkStructure,
+        *,
+        granularities: Sequence[str] = ("none", "element", "filter"),
+        min_bits: int = 2,
+        max_bits: int = 8,
+        min_keep_ratio: float = 0.1,
+        end_bits: int = 8,
+    ) -> None:
+        unknown = [name for name in granularities if name not in GRANULARITIES]
+        if unknown:
+            raise RunError(f"unknown granularity {unknown[0]!r}; choose from {', '.join(GRANULARITIES)}")
+        if not 2 <= min_bits <= max_bits <= 8:
+            raise RunError(f"bits must satisfy 2 <= min <= max <= 8, got {min_bits} and {max_bits}")
+        if not 0.0 < min_keep_ratio <= 1.0:
+            raise RunError(f"least keep ratio must be above 0 and at most 1, got {min_keep_ratio}")
+        self.structure = structure
+        self.granularities = tuple(name for name in GRANULARITIES if name == "none" or name in granularities)
+        self.min_bits, self.max_bits, self.min_keep_ratio = min_bits, max_bits, min_keep_ratio
+        self.end_bits = end_bits
+        self.layers: tuple[LayerSpec, ...] = tuple(structure.specs[i] for i in structure.layer_index)
+        self.leader = np.array(
+            [i if s.coupling is None else structure.leader[s.coupling] for i, s in enumerate(self.layers)], np.int64
+        )
+        """[L] position of the layer that decides on filter pruning."""
+        self.reader = self._first_readers()
+        """[L] position of the layer that decides on the activation bits."""
+        self.ends = np.array(sorted({0, len(self.layers) - 1}), np.int64)
+        self.keep_ratios = np.arange(1, round(1 / KEEP_RATIO_STEP) + 1) * KEEP_RATIO_STEP
+        self.keep_ratios = self.keep_ratios[self.keep_ratios >= min_keep_ratio - 1e-9].round(10)
+
+    def _first_readers(self) -> NDArray[np.int64]:
+        first: dict[tuple[str, ...], int] = {}
+        return np.array([first.setdefault(spec.inputs, i) for i, spec in enumerate(self.layers)], np.int64)
+
+    def uniform(self, bits: int, policies: int = 1) -> ChoiceBatch:
+        """Policies without pruning and with equal bits everywhere, the ends included."""
+        shape = (policies, len(self.layers))
+        widths = np.full(shape, bits, np.int64)
+        return ChoiceBatch(np.full(shape, _NONE, np.int64), np.ones(shape), widths, widths.copy())
+
+    def snapped(self, batch: ChoiceBatch) -> ChoiceBatch:
+        """The nearest policies that the grid and the ties allow.
+
+        A granularity that a layer cannot have, or a keep ratio that rounds to 1, becomes ``none``.
+        """
+        granularity = batch.granularity.copy()
+        for i, allowed in enumerate(self._allowed):
+            granularity[~np.isin(granularity[:, i], allowed), i] = _NONE
+        keep = np.clip((batch.keep_ratio / KEEP_RATIO_STEP).round() * KEEP_RATIO_STEP, self.min_keep_ratio, 1.0)
+        keep = keep.round(10)
+        removal = np.where(granularity == _FILTER, keep, 1.0)[:, self.leader]
+        keep = np.where(removal < 1.0, removal, np.where((granularity == _NONE) | (granularity == _FILTER), 1.0, keep))
+        granularity = np.where(removal < 1.0, _FILTER, np.where(keep == 1.0, _NONE, granularity))
+        weight_bits = batch.weight_bits.clip(self.min_bits, self.max_bits)
+        activation_bits = batch.activation_bits.clip(self.min_bits, self.max_bits)
+        weight_bits[:, self.ends] = self.end_bits
+        activation_bits[:, self.ends] = self.end_bits
+        return ChoiceBatch(granularity, keep, weight_bits, activation_bits[:, self.reader])
+
+    @property
+    def _allowed(self) -> list[list[int]]:
+        return [[GRANULARITIES.index(name) for name in self.allowed(i)] for i in range(len(self.layers))]
+
+    def allowed(self, layer: int) -> tuple[str, ...]:
+        """Granularities that a layer may have on its own or as its group's first layer."""
+        spec = self.layers[layer]
+        return tuple(name for name in self.granularities if name != "filter" or spec.coupling is not None)
+
+    def options(self, layer: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Granularity and keep ratio of every pruning that a layer may decide on, dense first: [O], [O]."""
+        pairs = [(_NONE, 1.0)]
+        for name in self.allowed(layer):
+            if name != "none" and (name != "filter" or self.leader[layer] == layer):
+                pairs += [(GRANULARITIES.index(name), float(r)) for r in self.keep_ratios if r < 1.0]
+        return np.array([g for g, _ in pairs], np.int64), np.array([r for _, r in pairs])

@@ -1,0 +1,58 @@
+"""Masks that the granularities allow."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from rlcompress.spec import keep_count
+
+
+def element_mask(importance: Tensor, keep_ratio: float) -> Tensor:
+    """Keep the most important single weights of a layer (unstructured pruning).
+
+    Args:
+        importance: [K, ...].
+        keep_ratio: share of the weights that stays.
+
+    Returns:
+        Boolean mask of the same shape with exactly ``keep_count(numel, keep_ratio)`` weights kept.
+    """
+    kept = importance.flatten().argsort(descending=True, stable=True)[: keep_count(importance.numel(), keep_ratio)]
+    mask = torch.zeros(importance.numel(), dtype=torch.bool)
+    mask[kept] = True
+    return mask.view_as(importance)
+
+
+def filter_classes(
+    importance: Mapping[str, Tensor], classes: Mapping[str, NDArray[np.int64]], keep_ratio: float
+) -> set[int]:
+    """Choose which channel classes of a coupling group stay.
+
+    A class's importance is the sum over the layers of the group of each layer's mean-normalised importance of
+    that output channel. Classes that belong to the same layers form a stratum; of each stratum the most important
+    ``keep_count(size, keep_ratio)`` stay, so that every layer keeps the same share.
+
+    Args:
+        importance: layer name -> [K, ...], for each layer of the group.
+        classes: layer name -> [K] class of each output channel.
+        keep_ratio: share of the output channels that stays.
+    """
+    score: dict[int, float] = {}
+    members: dict[int, list[str]] = {}
+    for name, scores in importance.items():
+        rows = scores.flatten(1).sum(1)
+        rows = rows / rows.mean().clamp_min(torch.finfo(rows.dtype).tiny)
+        for c, row in zip(classes[name].tolist(), rows.tolist(), strict=True):
+            score[c] = score.get(c, 0.0) + row
+            members.setdefault(c, []).append(name)
+    strata: dict[tuple[str, ...], list[int]] = {}
+    for c, names in members.items():
+        strata.setdefault(tuple(names), []).append(c)
+    kept: set[int] = set()
+    for stratum in strata.values():
+        ranked = sorted(stratum, key=lambda c: (-score[c], c))
+        kept.update(ranked[: keep_count(len(stratum), keep_ratio)])
+    return kept

@@ -1,0 +1,6 @@
+"""Quantizers for weights and activations, with ranges of least squared error."""
+
+from rlcompress.quantization.activations import ActivationQuantizer, ActivationRange, fit_ranges
+from rlcompress.quantization.weights import QuantizedWeight, fit_scale, largest_code
+
+__all__ = ["ActivationQuantizer", "ActivationRange", "QuantizedWeight", "fit_ranges", "fit_scale", "largest_code"]

@@ -1,0 +1,62 @@
+"""Symmetric per-channel weight quantization with scales of least squared error."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+_SHRINK = torch.linspace(0.35, 1.0, 40).tolist()  # clipping range as a share of the largest magnitude
+
+
+@dataclass(frozen=True, slots=True)
+class QuantizedWeight:
+    """Integer codes and scales of one layer's weight.
+
+    Attributes:
+        codes: [K, ...] in [-(2^(b-1) - 1), 2^(b-1) - 1] (2 bits are ternary); int8, or int16 above 8 bits.
+        scale: [K] float32, positive.
+    """
+
+    codes: Tensor
+    scale: Tensor
+
+    def dequantized(self) -> Tensor:
+        """The weight that the codes stand for, float32 [K, ...]."""
+        return self.codes * _column(self.scale, self.codes)
+
+
+def largest_code(bits: int) -> int:
+    """2^(b-1) - 1, the largest code of a symmetric range; 1 for ternary weights of 2 bits."""
+    return 2 ** (bits - 1) - 1
+
+
+def fit_scale(weight: Tensor, bits: int) -> Tensor:
+    """The scale of least squared error of each output channel, from a grid of clipping ranges.
+
+    Args:
+        weight: [K, ...] float32; removed weights are zero.
+        bits: 2 to 16.
+
+    Returns:
+        [K] float32, positive.
+    """
+    limit = largest_code(bits)
+    largest = weight.flatten(1).abs().amax(1).clamp_min(torch.finfo(weight.dtype).tiny)
+    best_error = torch.full_like(largest, torch.inf)
+    best_scale = largest / limit
+    for shrink in _SHRINK:
+        scale = largest * shrink / limit
+        codes = _codes(weight, scale, limit)
+        error = (codes * _column(scale, weight) - weight).square().flatten(1).sum(1)
+        best_scale = torch.where(error < best_error, scale, best_scale)
+        best_error = torch.minimum(error, best_error)
+    return best_scale
+
+
+def _codes(weight: Tensor, scale: Tensor, limit: int) -> Tensor:
+    return (weight / _column(scale, weight)).round_().clamp_(-limit, limit)
+
+
+def _column(per_channel: Tensor, like: Tensor) -> Tensor:
+    """[K] -> [K, 1, ...] with as many dimensions as ``like``."""
+    return per_channel.view(-1, *[1] * (like.dim() - 1))
