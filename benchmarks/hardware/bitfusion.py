@@ -38,7 +38,7 @@ def rows(reference: Path) -> list[Row]:
 def _layer_rows(
     network: str, names: list[tuple[int, str]], published: list[dict[str, str]], figures: Figures
 ) -> list[Row]:
-    """Stall-free cycles exact, with stalls for information (the tolerance holds for networks)."""
+    """Cycles of every layer, stall-free and with stalls."""
     out = []
     left = list(published)
     for i, name in names:
@@ -46,7 +46,7 @@ def _layer_rows(
         row = min((r for r in left if r["layer"] == name), key=_distance(ours, stalled))
         left.remove(row)
         out.append(Row(NAME, f"{network} {name} cycles", float(row["compute_cycles"]), ours, 0))
-        out.append(Row(NAME, f"{network} {name} with stalls", float(row["cycles_batch16"]), stalled, None))
+        out.append(Row(NAME, f"{network} {name} with stalls", float(row["cycles_batch16"]), stalled, 10))
     return out
 
 

@@ -5,10 +5,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from rlcompress.hw_models import HardwareModel, load
 from rlcompress.hw_models.engine import evaluate
 from rlcompress.hw_models.figures import Figures
-from rlcompress.hw_models.network import prepare
+from rlcompress.hw_models.network import Rules, prepare
 from rlcompress.spec import ChoiceBatch, LayerSpec, NetworkStructure
 
 
@@ -59,15 +61,12 @@ def figures_of(
     structure = NetworkStructure(specs)
     bits = [widths if isinstance(widths, tuple) else widths[name] for name in structure.layers]
     batch = dense_batch(bits)
-    return evaluate(
-        prepare(structure).work(batch, model.description.residency, fuse=model.description.fuse), model.description
-    )
+    rules = Rules(model.description.residency, fuse=model.description.fuse)
+    return evaluate(prepare(structure).work(batch, rules), model.description)
 
 
 def dense_batch(bits: list[tuple[int, int]]) -> ChoiceBatch:
     """One policy that only sets widths (weights, activations)."""
-    import numpy as np
-
     zeros = np.zeros((1, len(bits)), np.int64)
     widths = np.array([bits], np.int64)
     return ChoiceBatch(zeros, np.ones((1, len(bits))), widths[..., 0], widths[..., 1])

@@ -44,7 +44,7 @@ RESNET20 |= {"32->64 s2": (32, 64, 18, 9, 3, 2), "64->64 8x8": (64, 64, 10, 8, 3
 
 def _scalesim_layer(network: str, layer: str) -> LayerSpec:
     shapes = ALEXNET if network == "alexnet" else RESNET20
-    c, k, size, out, r, stride = shapes[layer.split("(")[0] if network == "alexnet" else layer]
+    c, k, size, out, r, stride = shapes[layer.split("(", maxsplit=1)[0] if network == "alexnet" else layer]
     return LayerSpec(
         name=layer,
         kind="conv",

@@ -11,7 +11,7 @@ from rlcompress.hw_models import load
 from rlcompress.hw_models.array_fixed import interleaved
 from rlcompress.hw_models.engine import evaluate
 from rlcompress.hw_models.figures import Figures
-from rlcompress.hw_models.network import prepare
+from rlcompress.hw_models.network import Rules, prepare
 from rlcompress.spec import GRANULARITIES, ChoiceBatch, LayerSpec, NetworkStructure
 
 NAME = "sparse_skip"
@@ -25,7 +25,7 @@ def rows(reference: Path) -> list[Row]:
 def sparse_figures(spec: LayerSpec, density: float) -> Figures:
     """Figures of one layer whose weights keep a share ``density``."""
     model = load(NAME)
-    work = prepare(NetworkStructure([spec])).work(sparse_batch(density), model.description.residency)
+    work = prepare(NetworkStructure([spec])).work(sparse_batch(density), Rules(model.description.residency))
     return evaluate(work, model.description)
 
 
@@ -64,7 +64,7 @@ def eie_rows(reference: Path) -> list[Row]:
 def imbalance(spec: LayerSpec, density: float) -> float:
     """Cycles over those of evenly spread entries."""
     model = load(NAME)
-    work = prepare(NetworkStructure([spec])).work(sparse_batch(density), model.description.residency)
+    work = prepare(NetworkStructure([spec])).work(sparse_batch(density), Rules(model.description.residency))
     use = interleaved(work, model.description, model.description.array)  # type: ignore[arg-type]
     return float(use.cycles[0] * use.peak[0] / use.working[0])
 

@@ -37,7 +37,7 @@ class Builder:
         kind: str = "conv",
     ) -> Self:
         """A convolution of k filters of r x s."""
-        c, h, w = self.shape()
+        _c, h, w = self.shape()
         s = r if s is None else s
         p, q = (math.ceil(n / stride) if pad == "same" else (n - f) // stride + 1 for n, f in ((h, r), (w, s)))
         return self._add(

@@ -71,7 +71,7 @@ def unet_mobilenet_v2() -> Specs:
     for width, skip in zip((512, 256, 128, 64), reversed(skips), strict=True):
         size = b.shape(skip)[1]
         b.conv(width * 4, 2, name=f"up{width}")  # 3x3 of stride 2: four phases with 2.25 taps on the mean
-        b._shape[b.last] = (width, size, size)  # noqa: SLF001 - depth to space
+        b._shape[b.last] = (width, size, size)
         b.concat([b.last, skip])
     b.conv(12, 2)
     return tuple(b.specs)
@@ -92,7 +92,7 @@ def mobilenet_v1_ssd() -> Specs:
     specs = list(mobilenet_v1(1.0, 224, 1)[:-2])
     b = Builder(1024, 7)
     b.specs, b.last = specs, specs[-1].name
-    b._shape |= {spec.name: (spec.out_channels, spec.out_height, spec.out_width) for spec in specs}  # noqa: SLF001
+    b._shape |= {spec.name: (spec.out_channels, spec.out_height, spec.out_width) for spec in specs}
     taps = [specs[-5].name, specs[-1].name]
     for squeeze, out in ((256, 512), (128, 256), (128, 256), (64, 128)):
         taps.append(b.conv(squeeze, 1).conv(out, 3, 2).last)

@@ -23,6 +23,8 @@ class Description(Part):
         clock_mhz: of the array.
         kinds: operator kinds it runs.
         batch: images in flight; figures are for one image.
+        accelerators: how many work on a layer together; each computes a share of its output channels (or of its
+            channels, where there is no reduction over them), reads all inputs it needs, and shares one DRAM.
         energy_unit: what the energies are in; ``MAC`` where they are relative to one 16-bit MAC.
         writeback: width at which outputs leave the buffer: the next reader's, or partial sums that are also read
             back once (Bit Fusion's simulator).
@@ -37,6 +39,7 @@ class Description(Part):
     clock_mhz: Positive
     kinds: tuple[Kind, ...] = ("conv", "depthwise", "linear", "matmul", "pool", "add")
     batch: Count = 1
+    accelerators: Count = 1
     energy_unit: Literal["pJ", "MAC"] = "pJ"
     bits: parts.Bits
     array: parts.Array

@@ -1,6 +1,7 @@
 """Figures of operator instances on a described accelerator: the equations put together."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,10 +13,15 @@ from rlcompress.hw_models.array_spatial import spatial
 from rlcompress.hw_models.description import Description
 from rlcompress.hw_models.energy import Accesses, accesses, buffer_pj, mac_pj, vector_operations
 from rlcompress.hw_models.figures import Figures
+from rlcompress.hw_models.partition import share
 from rlcompress.hw_models.storage import weight_bits
 from rlcompress.hw_models.traffic import Moves, Stored, moves, stored_operands
 from rlcompress.hw_models.use import ArrayUse
 from rlcompress.hw_models.work import KILOBYTE_BITS, POOL, Floats, Work
+
+_DRAM_BITS = ("dram_weights_bits", "dram_inputs_bits", "dram_outputs_bits")
+SUMMED = (*_DRAM_BITS, "energy_pj", "macs", "effectual_macs", "glb_bits", "metadata_bits")
+"""Figures that add up over accelerators."""
 
 ARRAYS: dict[str, Callable[[Work, Description, Any], ArrayUse]] = {
     "spatial": spatial,
@@ -30,6 +36,13 @@ ARRAYS: dict[str, Callable[[Work, Description, Any], ArrayUse]] = {
 
 def evaluate(work: Work, description: Description) -> Figures:
     """Energy, cycles and traffic of N operator instances, for one image each."""
+    if description.accelerators == 1:
+        return evaluate_one(work, description)
+    return evaluate_partitioned(work, description)
+
+
+def evaluate_one(work: Work, description: Description) -> Figures:
+    """Figures on one accelerator."""
     weights, metadata = weight_bits(work, description)
     use = _passes(work, description, ARRAYS[description.array.type](work, description, description.array))
     stored = stored_operands(work, description, weights)
@@ -86,6 +99,15 @@ def _vector_cycles(work: Work, description: Description) -> Floats:
     unit = description.vector
     lanes = np.where(work.kind == POOL, unit.pool_lanes or unit.lanes, unit.lanes)
     return np.asarray(np.ceil(vector_operations(work) / lanes))
+
+
+def evaluate_partitioned(work: Work, description: Description) -> Figures:
+    """Figures of accelerators that work on every layer together and share one DRAM."""
+    part, count = share(work, description.accelerators)
+    bandwidth = description.dram.bits_per_cycle / description.accelerators
+    dram = description.dram.model_copy(update={"bits_per_cycle": bandwidth})
+    one = evaluate_one(part, description.model_copy(update={"dram": dram}))
+    return replace(one, **{name: getattr(one, name) * count for name in SUMMED})
 
 
 def _input_share(work: Work, description: Description) -> Floats:

@@ -286,7 +286,7 @@ class Traffic(Part):
     Attributes:
         type: ``tiled`` searches tilings; ``whole`` keeps slices of one operand and streams the other past each;
             ``mapped`` follows the row-stationary mapping; ``once`` moves every operand once.
-        dividing: tiles that do not divide the output pixels or the groups of output channels are not used.
+        dividing: only whole tiles are used: they divide the output pixels, and channels are padded to them.
         goal: what tilings are chosen for: the least DRAM traffic, or the fewest cycles and then the least traffic.
     """
 

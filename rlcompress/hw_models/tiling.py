@@ -12,7 +12,7 @@ Tiles are powers of two in k and c (or all channels) and squares in x. A tile's 
 follows from the buffers, so that no candidate's traffic rises when a layer shrinks.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -117,7 +117,7 @@ def best_tiling(extents: Extents, rooms: list[Room], columns: int, *, dividing: 
 def _slice(extents: Extents, rows: slice) -> Extents:
     """Rows of the extents as columns [n, 1]."""
     values = {field.name: getattr(extents, field.name) for field in fields(Extents)}
-    return Extents(**{name: value if value is None else value[rows, None] for name, value in values.items()})
+    return replace(extents, **{name: value[rows, None] for name, value in values.items() if value is not None})
 
 
 def _cheapest(options: list[NDArray[np.float64]]) -> NDArray[np.float64]:
@@ -174,15 +174,20 @@ def _best(e: Extents, room: Room, columns: int, dividing: bool) -> NDArray[np.fl
         (weights_again, halo * ones, np.where(e.K * column <= room[2], 0.0, c_tiles - 1)),
     )
     padding = k * 0 + c_tiles * c / e.C if dividing else ones
-    schedules = tuple((w * padding, i * padding, s) for w, i, s in schedules)
-    all_w, all_i, all_s = (np.concatenate([schedule[i] for schedule in schedules], axis=1) for i in range(3))
+    all_w, all_i = (np.concatenate([schedule[i] * padding for schedule in schedules], axis=1) for i in range(2))
+    all_s = np.concatenate([schedule[2] for schedule in schedules], axis=1)
     price = (
         e.weight_bits * all_w * (e.weight_price + ON_CHIP_PRICE)
         + inputs * all_i * (e.input_price + ON_CHIP_PRICE)
         + 2 * all_s * e.sum_bits * e.images
     )
     price = np.where(np.tile(impossible, 3), np.inf, price)
-    first = k * c * weight + pixels * b * c * pixel + 2 * k * column
+    sums = e.sum_bits * e.images
+    first = (
+        np.where(e.weight_bits <= room[0], e.weight_bits, k * c * weight)
+        + np.where(inputs <= room[1], inputs, pixels * b * c * pixel)
+        + 2 * np.where(sums <= room[2], sums, k * column)
+    )
     goal = price if e.slack_bits is None else _cycles_first(price, first, e.slack_bits * e.images)
     pick = goal.argmin(axis=1)
     rows, place = np.arange(len(price)), pick % c.shape[1]

@@ -14,7 +14,7 @@ from rlcompress.hw_models.tiling import Extents, Room, best_tiling
 from rlcompress.hw_models.use import tiles
 from rlcompress.hw_models.work import KILOBYTE_BITS, LINEAR, Bools, Floats, Work
 
-_SHARES = ((0.5, 0.25, 0.25), (0.25, 0.5, 0.25), (0.25, 0.25, 0.5), (0.125, 0.125, 0.75), (0.75, 0.125, 0.125))
+_SHARES = ((0.5, 0.25, 0.25), (0.25, 0.5, 0.25), (0.25, 0.25, 0.5))
 """Ways to divide a shared buffer among weights, inputs and outputs."""
 
 
@@ -60,6 +60,8 @@ class Stored:
 def stored_operands(work: Work, description: Description, weights: Floats) -> Stored:
     """What the operands of every operator take in DRAM."""
     sums = work.outputs * description.bits.partial_sum
+    if description.traffic.dividing:
+        sums = sums * np.where(work.computes, whole_tiles(work, description) / work.K, 1.0)
     if description.storage.activations == "run-length":
         inputs = work.padded_inputs * np.minimum(work.input_bits, work.input_density * 64 / 3)
         outputs = work.outputs * np.minimum(work.output_bits, work.output_density * 64 / 3)
@@ -69,6 +71,12 @@ def stored_operands(work: Work, description: Description, weights: Floats) -> St
     if isinstance(array, AtomicArray):
         weights, inputs = _atomic_operands(work, array, weights)
     return Stored(weights, inputs, sums if description.writeback == "partial sums" else outputs, sums)
+
+
+def whole_tiles(work: Work, description: Description) -> Floats:
+    """Output channels padded to whole columns of the array."""
+    columns = getattr(description.array, "columns", 1)
+    return np.asarray(work.G * tiles(work.group_outputs, columns) * columns)
 
 
 def _expanded(work: Work, description: Description) -> Bools:
