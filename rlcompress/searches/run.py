@@ -14,12 +14,12 @@ from rlcompress.evaluation import Evaluator
 from rlcompress.hw_models import HardwareModel
 from rlcompress.network.cards import NetworkCard
 from rlcompress.network.trace import TracedNetwork
-from rlcompress.search.folder import RunFolder
-from rlcompress.search.methods import METHODS, propose
-from rlcompress.search.result import Figures, FrontEntry, SearchResult
-from rlcompress.search.selection import finalists, pareto
-from rlcompress.search.settings import SearchSettings
-from rlcompress.search.telemetry import Telemetry
+from rlcompress.searches.folder import RunFolder
+from rlcompress.searches.methods import METHODS, propose
+from rlcompress.searches.result import Figures, FrontEntry, SearchResult
+from rlcompress.searches.selection import finalists, pareto
+from rlcompress.searches.settings import SearchSettings
+from rlcompress.searches.telemetry import Telemetry
 from rlcompress.spec import REFERENCE_BITS, ChoiceBatch, CompressionPolicy
 
 
