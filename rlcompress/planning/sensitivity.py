@@ -1,6 +1,6 @@
 """How much the network's output suffers from one thing done to one layer alone."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -55,7 +55,7 @@ def measure_sensitivity(
     totals = [[0.0, 0.0] for _ in changes]
     chunks = images.split(_chunk_images(graph))
     for number, chunk in enumerate(chunks):
-        suffix = _Suffix(graph, chunk.contiguous(memory_format=torch.channels_last))
+        suffix = _Suffix(graph, chunk.contiguous(memory_format=torch.channels_last), bank.network.layers)
         for i, (layer, factor, value) in enumerate(changes):
             logits = _changed_logits(bank, space, suffix, space.layers[layer].name, factor, value)
             mse, kl = _distances(logits, suffix.logits)
@@ -100,7 +100,7 @@ def _changed_logits(
 class _Suffix(fx.Interpreter):
     """Runs a graph again from the first changed node on, given the dense values of all nodes before it."""
 
-    def __init__(self, graph: fx.GraphModule, images: Tensor) -> None:
+    def __init__(self, graph: fx.GraphModule, images: Tensor, layers: Iterable[str]) -> None:
         super().__init__(graph, garbage_collect_values=False)
         self.nodes = list(graph.graph.nodes)
         self.position = {node: i for i, node in enumerate(self.nodes)}
@@ -110,7 +110,6 @@ class _Suffix(fx.Interpreter):
             self.images = images
             self.logits: Tensor = self.run(images)
         self.dense = dict(self.env)
-        layers = {n: m for n, m in graph.named_modules() if isinstance(m, nn.Conv2d | nn.Linear)}
         self.moments = {self.of_module[name]: Moments.of(self.dense[self.of_module[name]]) for name in layers}
 
     def run_node(self, n: fx.Node) -> object:
