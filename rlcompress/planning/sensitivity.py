@@ -69,13 +69,15 @@ def measure_sensitivity(
 
 def _changes(space: ChoiceSpace) -> Iterator[tuple[int, str, float]]:
     """(layer position, factor, value) of everything to measure."""
+    least = float(space.keep_ratios[0])  # below what is measured, the proxy knows of no further harm
+    ratios = (*(ratio for ratio in _KEEP_RATIOS if ratio > least), least)
     for i in range(len(space.layers)):
         yield from ((i, "weight_bits", float(b)) for b in _BITS)
         if space.reader[i] == i:
             yield from ((i, "activation_bits", float(b)) for b in _BITS)
         for granularity in space.allowed(i)[1:]:
             if granularity != "filter" or space.leader[i] == i:
-                yield from ((i, granularity, r) for r in _KEEP_RATIOS)
+                yield from ((i, granularity, r) for r in ratios if r < 1.0)
 
 
 def _changed_logits(
