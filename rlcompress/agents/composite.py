@@ -21,7 +21,7 @@ from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback
 from rlcompress.agents.actions import check_spaces, decode, executed_actions, join
 from rlcompress.agents.imitation import Cloning, CloningResult, Transitions, check_demonstrations, clone, store
 from rlcompress.agents.logger import PrefixLogger
-from rlcompress.agents.parts import build_continuous, build_discrete, conditioned_space
+from rlcompress.agents.parts import actor_space, build_continuous, build_discrete, discrete_space
 from rlcompress.agents.policy import CompositePolicy, last_layer
 from rlcompress.agents.rainbow import PrioritizedReplayBuffer
 from rlcompress.agents.settings import CompositeSettings
@@ -40,8 +40,8 @@ class CompositeAgent(OffPolicyAlgorithm):
     `rlcompress.agents.actions`). The agent owns the replay buffer; its parts are SB3 algorithms that sample views of
     it. Where ``info["executed_action"]`` is given, that action is stored instead of the agent's.
 
-    Sources: TD3 (Fujimoto et al. 2018), DDPG (Lillicrap et al. 2016), P-DQN (Xiong et al. 2018) for the
-    discrete part's conditioning on the knobs.
+    Sources: TD3 (Fujimoto et al. 2018), DDPG (Lillicrap et al. 2016), P-DQN (Xiong et al. 2018) for the way
+    in which index and knobs depend on each other.
 
     Args:
         policy: ``"MlpPolicy"``.
@@ -115,15 +115,17 @@ class CompositeAgent(OffPolicyAlgorithm):
             raise AgentError(f"discrete_actions must be at least 2, got {self.discrete_actions}")
         self.policy_kwargs = {
             "discrete_actions": self.discrete_actions,
+            "knobs_per_index": self.settings.knobs_per_index,
             "condition_on_knobs": self.settings.condition_on_knobs,
             "condition_on_features": self.settings.condition_on_features,
         }
         self.replay_buffer_kwargs = self.settings.replay_arguments
         super()._setup_model()
-        knobs = self.action_space.shape[0] - 1
-        self.continuous = build_continuous(self.settings, self.observation_space, knobs, self.device, self.n_envs)
-        seen = conditioned_space(self.observation_space, knobs, self.settings)
-        self.discrete = build_discrete(self.settings, seen, self.discrete_actions, self.device, self.n_envs)
+        count, knobs, own = self.discrete_actions, self.action_space.shape[0] - 1, self.observation_space
+        seen = actor_space(own, count, self.settings)
+        self.continuous = build_continuous(self.settings, seen, knobs, self.device, self.n_envs)
+        seen = discrete_space(own, count, knobs, self.settings)
+        self.discrete = build_discrete(self.settings, seen, count, self.device, self.n_envs)
         self.policy.attach(self.continuous.policy, self.discrete.policy)
         for name, counters in self._counters.items():
             vars(getattr(self, name)).update(counters)
@@ -143,7 +145,7 @@ class CompositeAgent(OffPolicyAlgorithm):
     def _connect(self) -> None:
         # a new logger, environment or replay buffer reaches the parts here
         replay = cast(PrioritizedReplayBuffer, self.replay_buffer)
-        self.continuous.replay_buffer = cast(ReplayBuffer, KnobView(replay))
+        self.continuous.replay_buffer = cast(ReplayBuffer, KnobView(replay, self.policy))
         self.discrete.replay_buffer = cast(ReplayBuffer, IndexView(replay, self.policy))
         for name in ("continuous", "discrete"):
             part = getattr(self, name)
@@ -172,7 +174,7 @@ class CompositeAgent(OffPolicyAlgorithm):
             actions = self.policy.explore(observations, self.settings.noise_std, epsilon).cpu().numpy()
         return actions, actions
 
-    def _store_transition(  # noqa: PLR0917  # SB3's signature
+    def _store_transition(  # SB3's signature
         self,
         replay_buffer: ReplayBuffer,
         buffer_action: np.ndarray,
@@ -241,7 +243,7 @@ class CompositeAgent(OffPolicyAlgorithm):
         assert self.replay_buffer is not None
         store(self.replay_buffer, transitions)
 
-    def learn(  # noqa: PLR0917  # SB3's signature
+    def learn(  # SB3's signature
         self: SelfCompositeAgent,
         total_timesteps: int,
         callback: MaybeCallback = None,

@@ -64,11 +64,13 @@ def clone(policy: CompositePolicy, observations: th.Tensor, actions: th.Tensor, 
     actor = policy.continuous.actor
 
     def knob_loss(rows: th.Tensor) -> th.Tensor:
-        return th.nn.functional.mse_loss(actor(observations[rows]), knobs[rows])
+        return th.nn.functional.mse_loss(actor(policy.actor_input(observations[rows], index[rows])), knobs[rows])
 
     def index_loss(rows: th.Tensor) -> th.Tensor:
-        beside = knobs[rows] + cloning.noise_std * th.randn_like(knobs[rows])
-        seen = policy.condition(observations[rows], beside.clamp(-1.0, 1.0), actor)
+        proposed, features = policy.propose(observations[rows], actor)
+        proposed = policy.replace(proposed, index[rows], knobs[rows])
+        proposed = (proposed + cloning.noise_std * th.randn_like(proposed)).clamp(-1.0, 1.0)
+        seen = policy.discrete_input(observations[rows], proposed, features)
         return large_margin_loss(policy.q_values(seen), index[rows], cloning.margin)
 
     policy.set_training_mode(True)
@@ -99,7 +101,7 @@ def _fit(
     for _ in range(cloning.epochs):
         for rows in th.split(th.randperm(count), cloning.batch_size):
             optimizer.zero_grad()
-            loss(rows).backward()  # type: ignore[no-untyped-call]
+            loss(rows).backward()
             optimizer.step()
 
 

@@ -43,18 +43,28 @@ CONTINUOUS: dict[str, Callable[..., TD3]] = {"td3": _td3, "ddpg": _ddpg}
 DISCRETE: dict[str, Callable[..., DQN | QRDQN]] = {"rainbow": _rainbow, "qrdqn": _qrdqn, "dqn": _dqn}
 
 
-def conditioned_space(observation_space: spaces.Box, knobs: int, settings: CompositeSettings) -> spaces.Box:
-    """Space of what the discrete part sees: observation (+ actor features) (+ knobs)."""
-    size = observation_space.shape[0]
-    size += settings.net_arch[-1] if settings.condition_on_features else 0
-    size += knobs if settings.condition_on_knobs else 0
-    return spaces.Box(-np.inf, np.inf, (size,), np.float32)
+def actor_space(observation_space: spaces.Box, discrete_actions: int, settings: CompositeSettings) -> spaces.Box:
+    """Space of what the actor sees: observation (+ one-hot index)."""
+    return _widened(observation_space, discrete_actions if settings.knobs_per_index else 0)
+
+
+def discrete_space(
+    observation_space: spaces.Box, discrete_actions: int, knobs: int, settings: CompositeSettings
+) -> spaces.Box:
+    """Space of what the discrete part sees: observation (+ actor features) (+ knobs of every index)."""
+    features = settings.net_arch[-1] if settings.condition_on_features else 0
+    proposed = knobs * (discrete_actions if settings.knobs_per_index else 1)
+    return _widened(observation_space, features + (proposed if settings.condition_on_knobs else 0))
+
+
+def _widened(space: spaces.Box, columns: int) -> spaces.Box:
+    return spaces.Box(-np.inf, np.inf, (space.shape[0] + columns,), np.float32)
 
 
 def build_continuous(
     settings: CompositeSettings, observation_space: spaces.Box, knobs: int, device: th.device, n_envs: int
 ) -> TD3:
-    """The part that sets the knobs; its actor's last layer starts near 0."""
+    """The part that sets the knobs, seeing ``observation_space``; its actor's last layer starts near 0."""
     part = CONTINUOUS[settings.continuous](
         settings, learning_rate=settings.learning_rate, tau=settings.tau, **_shared(settings, device)
     )
@@ -69,7 +79,7 @@ def build_continuous(
 def build_discrete(
     settings: CompositeSettings, observation_space: spaces.Box, discrete_actions: int, device: th.device, n_envs: int
 ) -> DQN | QRDQN:
-    """The part that chooses the index; ``observation_space`` is the conditioned one."""
+    """The part that chooses the index, seeing ``observation_space``."""
     part = DISCRETE[settings.discrete](
         settings,
         learning_rate=settings.discrete_learning_rate,

@@ -14,11 +14,6 @@ from rlcompress.agents.actions import encode_tensor
 from rlcompress.agents.rainbow.network import RainbowNetwork
 
 
-def hidden_layers(actor: Actor) -> nn.Sequential:
-    """The actor without its last linear layer and tanh."""
-    return nn.Sequential(*list(actor.mu)[:-2])
-
-
 def last_layer(actor: Actor) -> nn.Linear:
     """The actor's last linear layer, before the tanh."""
     layer = actor.mu[-2]
@@ -27,15 +22,18 @@ def last_layer(actor: Actor) -> nn.Linear:
 
 
 class CompositePolicy(BasePolicy):
-    """An actor for the knobs and, conditioned on what it does, a Q-network for the discrete action.
+    """An actor for the knobs and a Q-network for the discrete action, each conditioned on the other (P-DQN).
 
-    The parts' policies are built by their own algorithms and attached, so that they are saved once, here.
+    As in P-DQN (Xiong et al. 2018, section 4) the actor proposes knobs x_k(s) for every index k, and the index is
+    the k of highest Q(s, k, x_k(s)). The parts' policies are built by their own algorithms and attached, so that
+    they are saved once, here.
 
     Args:
-        discrete_actions: number of discrete actions.
-        condition_on_knobs: the discrete part sees the knobs it is executed with: Q(s, knobs, .), as in P-DQN
-            (Xiong et al. 2018, eq. 5).
-        condition_on_features: it also sees the actor's last hidden layer (no gradient flows back).
+        args: observation space, action space and learning-rate schedule, as SB3 passes them.
+        discrete_actions: number n of discrete actions.
+        knobs_per_index: whether the actor sees the index; if not, its knobs are the same for all indices.
+        condition_on_knobs: whether the discrete part sees the knobs.
+        condition_on_features: whether it sees the actor's last hidden layer (no gradient flows back).
     """
 
     continuous: TD3Policy
@@ -45,12 +43,14 @@ class CompositePolicy(BasePolicy):
         self,
         *args: Any,
         discrete_actions: int,
+        knobs_per_index: bool,
         condition_on_knobs: bool,
         condition_on_features: bool,
     ) -> None:
         observation_space, action_space, _lr_schedule = args
         super().__init__(observation_space, action_space, squash_output=True)
         self.discrete_actions = discrete_actions
+        self.knobs_per_index = knobs_per_index
         self.condition_on_knobs = condition_on_knobs
         self.condition_on_features = condition_on_features
 
@@ -59,24 +59,47 @@ class CompositePolicy(BasePolicy):
         self.continuous = continuous
         self.discrete = discrete
 
-    @th.no_grad()
-    def condition(self, observations: th.Tensor, knobs: th.Tensor, actor: Actor) -> th.Tensor:
-        """What the discrete part sees.
+    def actor_input(self, observations: th.Tensor, index: th.Tensor) -> th.Tensor:
+        """What the actor sees: observations [B, observation], with the index [B] one-hot if it has knobs per index."""
+        if not self.knobs_per_index:
+            return observations
+        return th.cat([observations, nn.functional.one_hot(index, self.discrete_actions).float()], dim=1)
 
-        Args:
-            observations: [B, observation].
-            knobs: [B, knobs] that are or were executed.
-            actor: whose features to add.
+    @th.no_grad()
+    def propose(self, observations: th.Tensor, actor: Actor) -> tuple[th.Tensor, th.Tensor]:
+        """The actor's knobs for every index.
 
         Returns:
-            [B, observation (+ features) (+ knobs)].
+            Knobs [B, n, knobs] ([B, 1, knobs] without knobs per index), and the actor's last hidden layer [B, width],
+            averaged over the indices.
         """
+        count = self.discrete_actions if self.knobs_per_index else 1
+        index = th.arange(count, device=observations.device).repeat(len(observations))
+        hidden = actor.mu[:-2](self.actor_input(observations.repeat_interleave(count, dim=0), index))
+        knobs = actor.mu[-2:](hidden)
+        return knobs.unflatten(0, (-1, count)), hidden.unflatten(0, (-1, count)).mean(dim=1)
+
+    def discrete_input(self, observations: th.Tensor, knobs: th.Tensor, features: th.Tensor) -> th.Tensor:
+        """What the discrete part sees: [B, observation (+ features) (+ all proposed knobs)]."""
         parts = [observations]
         if self.condition_on_features:
-            parts.append(hidden_layers(actor)(actor.extract_features(observations, actor.features_extractor)))
+            parts.append(features)
         if self.condition_on_knobs:
-            parts.append(knobs)
+            parts.append(knobs.flatten(1))
         return th.cat(parts, dim=1)
+
+    def select(self, knobs: th.Tensor, index: th.Tensor) -> th.Tensor:
+        """Of the proposed ``knobs``, those [B, knobs] that belong to ``index`` [B]."""
+        return knobs[th.arange(len(knobs)), self._place(index)]
+
+    def replace(self, knobs: th.Tensor, index: th.Tensor, executed: th.Tensor) -> th.Tensor:
+        """The proposed ``knobs`` with those of ``index`` [B] replaced by the ``executed`` ones [B, knobs]."""
+        replaced = knobs.clone()
+        replaced[th.arange(len(knobs)), self._place(index)] = executed
+        return replaced
+
+    def _place(self, index: th.Tensor) -> th.Tensor:
+        return index if self.knobs_per_index else th.zeros_like(index)
 
     def forward(self, observation: th.Tensor, deterministic: bool = True) -> th.Tensor:
         """Flattened actions [B, 1 + knobs] in [-1, 1]."""
@@ -84,7 +107,9 @@ class CompositePolicy(BasePolicy):
 
     def _predict(self, observation: PyTorchObs, deterministic: bool = False) -> th.Tensor:
         assert isinstance(observation, th.Tensor)  # the agent refuses dictionary observations
-        return self._join(observation, self.continuous.actor(observation), 0.0, deterministic)
+        knobs, features = self.propose(observation, self.continuous.actor)
+        seen = self.discrete_input(observation, knobs, features)
+        return self._flatten(self.discrete._predict(seen, deterministic=deterministic), knobs)
 
     @th.no_grad()
     def explore(self, observations: th.Tensor, noise_std: float, epsilon: float) -> th.Tensor:
@@ -98,19 +123,19 @@ class CompositePolicy(BasePolicy):
         Returns:
             Flattened actions [B, 1 + knobs] in [-1, 1].
         """
-        knobs = self.continuous.actor(observations)
+        knobs, features = self.propose(observations, self.continuous.actor)
         knobs = (knobs + noise_std * th.randn_like(knobs)).clamp(-1.0, 1.0)
-        return self._join(observations, knobs, epsilon, deterministic=False)
-
-    def _join(self, observations: th.Tensor, knobs: th.Tensor, epsilon: float, deterministic: bool) -> th.Tensor:
-        seen = self.condition(observations, knobs, self.continuous.actor)
-        index = self.discrete._predict(seen, deterministic=deterministic)
+        seen = self.discrete_input(observations, knobs, features)
+        index = self.discrete._predict(seen, deterministic=False)
         anything = th.randint_like(index, self.discrete_actions)
         index = th.where(th.rand(index.shape, device=index.device) < epsilon, anything, index)
-        return th.cat([encode_tensor(index, self.discrete_actions)[:, None], knobs], dim=1)
+        return self._flatten(index, knobs)
+
+    def _flatten(self, index: th.Tensor, knobs: th.Tensor) -> th.Tensor:
+        return th.cat([encode_tensor(index, self.discrete_actions)[:, None], self.select(knobs, index)], dim=1)
 
     def q_values(self, seen: th.Tensor) -> th.Tensor:
-        """Q-values [B, indices] of what the discrete part sees, without exploration noise."""
+        """Q-values [B, n] of what the discrete part sees, without exploration noise."""
         online, _ = self._discrete_networks()
         if isinstance(online, RainbowNetwork):
             online.zero_noise()

@@ -1,5 +1,6 @@
 """`CompositeSettings`: every hyper-parameter of the composite agent in one place."""
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal, Self, get_args
 
@@ -62,7 +63,8 @@ class CompositeSettings:
         decay: the actor's last layer is multiplied by ``1 - decay`` after every update, which pulls the knobs to 0.
         actor_warmup: updates during which only critics and discrete part learn and the (for instance cloned) actor
             stays as it is.
-        condition_on_knobs: the discrete part sees the knobs: Q(s, knobs, index) (P-DQN, Xiong et al. 2018, eq. 5).
+        knobs_per_index: the actor sees the index and proposes knobs for each: x_k(s) (P-DQN, Xiong et al. 2018).
+        condition_on_knobs: the discrete part sees the proposed knobs: Q(s, k, x_k(s)).
         condition_on_features: the discrete part sees the actor's last hidden layer.
         n_quantiles: quantiles of QR-DQN.
         rainbow: Rainbow's switches and constants. The range of returns must hold what the environment can pay.
@@ -94,6 +96,7 @@ class CompositeSettings:
     actor_last_layer: float = 3e-3
     decay: float = 0.0
     actor_warmup: int = 0
+    knobs_per_index: bool = True
     condition_on_knobs: bool = True
     condition_on_features: bool = True
     n_quantiles: int = 25
@@ -118,14 +121,28 @@ class CompositeSettings:
             return self.rainbow.replay_arguments(self.gamma)
         return {"multi_step": 1, "gamma": self.gamma, "alpha": 0.0}
 
-    def with_changes(self, changes: dict[str, Any]) -> Self:
+    def with_changes(self, changes: Mapping[str, Any]) -> Self:
         """These settings with some of them replaced.
+
+        Args:
+            changes: name to value, as from keyword arguments or a YAML file: lists stand for tuples, and a mapping at
+                ``rainbow`` replaces single components.
 
         Raises:
             AgentError: a name is no setting, or a value is wrong.
         """
-        known = {entry.name for entry in fields(self)}
-        unknown = sorted(set(changes) - known)
-        if unknown:
-            raise AgentError(f"unknown agent setting {unknown[0]!r}; choose from {', '.join(sorted(known))}")
-        return replace(self, **changes)
+        values: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in changes.items()
+        }
+        if isinstance(values.get("rainbow"), Mapping):
+            _check_names(RainbowComponents, values["rainbow"])
+            values["rainbow"] = replace(self.rainbow, **values["rainbow"])
+        _check_names(CompositeSettings, values)
+        return replace(self, **values)
+
+
+def _check_names(settings: type[CompositeSettings | RainbowComponents], names: Iterable[str]) -> None:
+    known = sorted(entry.name for entry in fields(settings))
+    unknown = sorted(set(names) - set(known))
+    if unknown:
+        raise AgentError(f"unknown agent setting {unknown[0]!r}; choose from {', '.join(known)}")

@@ -12,6 +12,7 @@ from rlcompress.candidates.layer import DenseLayer, compress, importance
 from rlcompress.candidates.template import StoredTensors, quantizable, quantizer_name
 from rlcompress.compensation import input_hessians, match_moments, output_moments
 from rlcompress.errors import DataError, PolicyError, RunError
+from rlcompress.network.layers import bias_of, weighted
 from rlcompress.network.trace import TracedNetwork
 from rlcompress.pruning import CRITERIA, filter_classes
 from rlcompress.quantization import ActivationRange, QuantizedWeight, fit_ranges
@@ -91,7 +92,7 @@ class Candidates:
         choice = choices[layer]
         if choice.granularity not in SUPPORTED_GRANULARITIES:
             raise PolicyError(
-                f"layer {layer!r}: granularity {choice.granularity!r} cannot be evaluated yet; "
+                f"layer {layer!r}: candidates cannot be made with granularity {choice.granularity!r}; "
                 f"choose from {', '.join(SUPPORTED_GRANULARITIES)}"
             )
         removed = self.removed_classes(choices)
@@ -119,10 +120,9 @@ class Candidates:
         network = self.template()
         removed = self.removed_classes(choices)
         for name in self.network.layers:
-            layer = network.get_submodule(name)
-            assert isinstance(layer, nn.Conv2d | nn.Linear)
+            layer = weighted(network, name)
             layer.weight.copy_(self.weights(name, choices).dequantized())
-            layer.bias.mul_(torch.from_numpy(~np.isin(self.network.classes[name], list(removed))))
+            bias_of(layer).mul_(torch.from_numpy(~np.isin(self.network.classes[name], list(removed))))
         for stored, bits in self._widths(choices).items():
             network.get_submodule(quantizer_name(stored)).range = self._ranges[stored][bits]  # type: ignore[assignment]
         match_moments(network, self._moments, self._images)

@@ -34,7 +34,7 @@ def search(
 ) -> None:
     """Search pruning and bit-widths of every layer.
 
-    rlcompress search --network cifar_resnet20 --weights resnet20.safetensors --data cifar10:DIR --max-drop 1.0 --out RUN
+    rlcompress search --network cifar_resnet20 --weights FILE --data cifar10:DIR --max-drop 1.0 --out RUN
     """
     from rlcompress.cli.loading import check_data_fits, one_thread, traced_network
     from rlcompress.cli.progress import SearchBar

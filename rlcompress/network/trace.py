@@ -4,6 +4,7 @@ import operator
 from collections import Counter, defaultdict
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,6 +15,7 @@ from torch import Tensor, fx, nn
 from rlcompress.errors import NetworkError
 from rlcompress.network.channels import ADD_FUNCTIONS, ChannelClasses, channel_classes
 from rlcompress.network.graph import folded_graph
+from rlcompress.network.layers import WeightedLayer, weighted
 from rlcompress.spec import LayerSpec, NetworkReference, NetworkStructure, fingerprint
 
 _POOL_MODULES = (nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d)
@@ -69,11 +71,9 @@ class TracedNetwork:
         """Name and structural fingerprint, as policies record them."""
         return NetworkReference(name=self.name, fingerprint=fingerprint(self.specs))
 
-    def layer(self, name: str) -> nn.Conv2d | nn.Linear:
+    def layer(self, name: str) -> WeightedLayer:
         """The folded module of a compressible layer."""
-        module = self.graph.get_submodule(name)
-        assert isinstance(module, nn.Conv2d | nn.Linear)
-        return module
+        return weighted(self.graph, name)
 
     def with_densities(self, densities: dict[str, float]) -> "TracedNetwork":
         """The same network with profiled input densities (layer name -> share of nonzero inputs)."""
@@ -103,7 +103,7 @@ def trace(model: nn.Module, example: Tensor, *, name: str | None = None) -> Trac
         graph=graph,
         specs=specs,
         classes={str(node.target): tracer.classes.of[node] for node in tracer.layer_nodes},
-        input_classes={str(node.target): tracer.classes.of[node.args[0]] for node in tracer.layer_nodes},
+        input_classes={str(node.target): tracer.classes.of[node.all_input_nodes[0]] for node in tracer.layer_nodes},
         reads={str(node.target): tracer.stored(node.args[0]).name for node in tracer.layer_nodes},
         skipped=skipped,
     )
@@ -214,7 +214,7 @@ class _SpecTracer:
         frozen = {group_of[c] for c in self.classes.pinned if c in group_of}
         return {c: name for c, name in group_of.items() if name not in frozen}
 
-    def _removal(self, node: fx.Node, coupling: dict[int, str]) -> dict[str, object]:
+    def _removal(self, node: fx.Node, coupling: dict[int, str]) -> dict[str, Any]:
         channels = self.classes.of[node]
         group = coupling.get(int(channels[0])) if len(channels) else None
         if group is None or any(int(c) not in coupling for c in channels):

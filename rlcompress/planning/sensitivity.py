@@ -4,11 +4,12 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, fx, nn
+from torch import Tensor, fx
 
 from rlcompress.candidates import Candidates
 from rlcompress.candidates.template import quantizer_name
 from rlcompress.compensation import Moments, affine_to, removed_outputs
+from rlcompress.network.layers import bias_of, column, weighted
 from rlcompress.planning.space import ChoiceSpace
 from rlcompress.spec import LayerChoice
 
@@ -118,12 +119,10 @@ class _Suffix(fx.Interpreter):
         result = super().run_node(n)
         if self.dense is None or n not in self.moments:
             return result
-        layer = self.module.get_submodule(str(n.target))
         assert isinstance(result, Tensor)
-        assert isinstance(layer, nn.Conv2d | nn.Linear)
-        gain, shift = affine_to(Moments.of(result), self.moments[n], removed_outputs(layer))
-        column = (1, -1, *[1] * (result.dim() - 2))
-        return result * gain.view(column) + shift.view(column)
+        removed = removed_outputs(weighted(self.module, str(n.target)))
+        gain, shift = affine_to(Moments.of(result), self.moments[n], removed)
+        return result * column(gain, result, dim=1) + column(shift, result, dim=1)
 
     def _from(self, node: fx.Node) -> Tensor:
         assert self.dense is not None
@@ -140,14 +139,14 @@ class _Suffix(fx.Interpreter):
             return self._from(min((self.of_module[name] for name in weights), key=self.position.__getitem__))
         finally:
             for name, (weight, bias) in kept.items():
-                layer = self.module.get_submodule(name)
-                layer.weight.data, layer.bias.data = weight, bias
+                layer = weighted(self.module, name)
+                layer.weight.data, bias_of(layer).data = weight, bias
 
     def _exchange(self, name: str, weight: Tensor) -> tuple[Tensor, Tensor]:
-        layer = self.module.get_submodule(name)
-        before = layer.weight.data, layer.bias.data
+        layer = weighted(self.module, name)
+        before = layer.weight.data, bias_of(layer).data
         layer.weight.data = weight.contiguous(memory_format=torch.channels_last) if weight.dim() == 4 else weight
-        layer.bias.data = layer.bias.data * (weight.flatten(1) != 0).any(1)
+        bias_of(layer).data = before[1] * (weight.flatten(1) != 0).any(1)
         return before
 
     def with_rounded_input(self, stored: str, at: object) -> Tensor:

@@ -32,8 +32,9 @@ def composite(problem: Problem, settings: SearchSettings, folder: Path | None) -
         actor_last_layer=0.0,
         random_warmup=False,
         learning_starts=len(problem.space.layers),
-        noise_std=0.2,
-        decay=1e-4,
+        noise_std=0.15,
+        actor_warmup=30 * len(problem.space.layers),
+        decay=1e-2,
     )
     try:
         observations, actions = _planned_episode(env, settings.seed)
@@ -56,7 +57,7 @@ def _planned_episode(env: ResidualAction, seed: int) -> tuple[np.ndarray, np.nda
     return np.stack(observations), np.repeat(as_planned[None], len(observations), 0)
 
 
-def stock(algorithm: type[BaseAlgorithm]) -> Method:
+def stock(algorithm: type[DDPG | PPO | SAC | TD3]) -> Method:
     """A stock Stable-Baselines3 algorithm on the flattened absolute action, without the planner."""
 
     def method(problem: Problem, settings: SearchSettings, folder: Path | None) -> None:

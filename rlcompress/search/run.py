@@ -113,6 +113,10 @@ def run_search(
 def _explore(problem: Problem, settings: SearchSettings, folder: RunFolder | None, report: OnProgress) -> None:
     """Let the method propose policies, with every evaluation recorded, logged and reported."""
     best = 0.0
+    if folder is not None:
+        folder.begin()
+        folder.save_sensitivity(problem.sensitivity)
+        problem.recorded = folder.recorded
     with Telemetry(folder.path if folder else None) as telemetry:
 
         def on_outcome(outcome: Outcome) -> None:
@@ -125,9 +129,6 @@ def _explore(problem: Problem, settings: SearchSettings, folder: RunFolder | Non
             report(Progress("search", outcome.number, settings.evaluations, best, outcome))
 
         problem.on_outcome = on_outcome
-        if folder is not None:
-            problem.recorded = folder.recorded
-            folder.save_sensitivity(problem.sensitivity)
         propose(problem, settings, folder.path if folder else None)
 
 

@@ -13,7 +13,7 @@ class Telemetry:
     """Writes one point an evaluation to TensorBoard's events in a folder; without a folder, nothing."""
 
     def __init__(self, folder: Path | None) -> None:
-        self._writer = SummaryWriter(str(folder)) if folder else None  # type: ignore[no-untyped-call]
+        self._writer = SummaryWriter(str(folder)) if folder else None
 
     def __enter__(self) -> Self:
         return self
@@ -22,7 +22,7 @@ class Telemetry:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._writer is not None:
-            self._writer.close()  # type: ignore[no-untyped-call]
+            self._writer.close()
 
     def write(self, outcome: Outcome, best_saved_pct: float) -> None:
         """Add an evaluation; ``best_saved_pct`` is the best so far within the allowed drop."""
@@ -35,4 +35,4 @@ class Telemetry:
             "search/best_saved_pct": best_saved_pct,
         }
         for name, value in scalars.items():
-            self._writer.add_scalar(name, value, outcome.number)  # type: ignore[no-untyped-call]
+            self._writer.add_scalar(name, value, outcome.number)

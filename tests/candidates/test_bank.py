@@ -178,7 +178,9 @@ def test_images_that_are_not_finite():
 def test_granularities_without_a_mask_are_refused(bank, granularity):
     name = list(bank.network.layers)[1]
     choices = {**choices_of(bank), name: LayerChoice(granularity=granularity, keep_ratio=0.5)}
-    with pytest.raises(PolicyError, match=f"^layer '{name}': granularity '{granularity}' .* none, element, filter$"):
+    with pytest.raises(
+        PolicyError, match=f"^layer '{name}': .* granularity '{granularity}'; .* none, element, filter$"
+    ):
         bank.stitch(choices)
 
 

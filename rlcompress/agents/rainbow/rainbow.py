@@ -87,7 +87,7 @@ class Rainbow(DQN):
         beta = 1.0 - (1.0 - self.components.beta) * self._current_progress_remaining
         loss = (importance_weights(samples.probabilities, beta) * losses).mean()
         self.policy.optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         th.nn.utils.clip_grad_norm_(self.policy.parameters(), self.max_grad_norm)
         self.policy.optimizer.step()
         replay.update_priorities(samples.positions, errors.detach().cpu().numpy())
@@ -116,7 +116,7 @@ class Rainbow(DQN):
         chooser = self.q_net if self.components.double else self.q_net_target
         return chooser.forward(samples.next_observations).argmax(dim=1, keepdim=True)
 
-    def learn(  # noqa: PLR0917  # SB3's signature
+    def learn(  # SB3's signature
         self: SelfRainbow,
         total_timesteps: int,
         callback: MaybeCallback = None,

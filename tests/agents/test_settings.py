@@ -1,0 +1,43 @@
+import pytest
+
+from rlcompress.agents import CompositeAgent, CompositeSettings, RainbowComponents
+from rlcompress.errors import AgentError
+from tests.agents.hybrid_env import HybridEnv
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"discrete": "sarsa"}, "discrete must be one of rainbow, qrdqn, dqn"),
+        ({"gamma": 1.5}, "gamma must lie between 0 and 1"),
+        ({"gama": 0.5}, "unknown agent setting 'gama'"),
+        ({"net_arch": ()}, "net_arch"),
+        ({"train_freq": (1, "epoch")}, "train_freq's unit"),
+        ({"rainbow": {"duel": True}}, "unknown agent setting 'duel'"),
+        ({"rainbow": {"v_min": 5.0}}, "v_min must lie below v_max"),
+    ],
+)
+def test_wrong_settings_are_refused(changes, words):
+    with pytest.raises(AgentError, match=words):
+        CompositeSettings().with_changes(changes)
+
+
+def test_changes_as_from_yaml():
+    changed = CompositeSettings().with_changes(
+        {"net_arch": [32], "train_freq": [1, "episode"], "rainbow": {"noisy": False}}
+    )
+    assert changed == CompositeSettings(
+        net_arch=(32,), train_freq=(1, "episode"), rainbow=RainbowComponents(v_min=-3.0, v_max=3.0, noisy=False)
+    )
+
+
+def test_the_agent_takes_settings_and_single_changes():
+    agent = CompositeAgent("MlpPolicy", HybridEnv(), 3, CompositeSettings(gamma=0.5), batch_size=7, discrete="dqn")
+    assert (agent.gamma, agent.batch_size) == (0.5, 7)
+    assert agent.continuous.gamma == agent.discrete.gamma == agent.replay_buffer.gamma == 0.5
+
+
+@pytest.mark.parametrize("discrete", ["rainbow", "dqn"])
+def test_only_rainbow_draws_by_priority(discrete):
+    alpha = CompositeSettings(discrete=discrete).replay_arguments["alpha"]
+    assert (alpha > 0) == (discrete == "rainbow")
