@@ -114,6 +114,28 @@ def test_activations_are_rounded_at_the_width_of_their_readers(bank):
     assert bank.range(layer, 3) == quantizers[f"quantizer_{bank.network.reads[layer]}"].range
 
 
+def test_layers_read_rounded_values(bank):
+    network, distinct = bank.stitch(choices_of(bank, LayerChoice(activation_bits=2))), {}
+    for name in bank.network.layers:
+        network.get_submodule(name).register_forward_pre_hook(
+            lambda _module, inputs, name=name: distinct.update({name: len(inputs[0].unique())})
+        )
+    network(X)
+    assert all(1 < count <= 4 for count in distinct.values())
+    assert set(distinct) == set(bank.network.layers)
+
+
+def test_layers_far_from_what_is_removed_are_not_computed_again(bank):
+    last = list(bank.network.layers)[-1]
+    group = bank.network.structure.groups[1]  # inside a block: the classifier does not see its channels
+    changes = {
+        name.replace(".", "_"): LayerChoice(granularity="filter", keep_ratio=0.5)
+        for name, spec in bank.network.layers.items()
+        if spec.coupling == group
+    }
+    assert bank.weights(last, choices_of(bank, **changes)) is bank.weights(last, choices_of(bank))
+
+
 def test_densities_are_shares_of_nonzero_inputs(bank):
     stem = next(iter(bank.network.layers))
     assert bank.densities[stem] == 1.0

@@ -81,6 +81,20 @@ def test_two_columns_by_hand():
     assert (codes * 1e-4).flatten().tolist() == pytest.approx([0.0, 3.0 + 0.5 * 1.0 / 2.03], abs=1e-4)
 
 
+def test_blocks_of_columns_are_only_a_matter_of_speed():
+    weight, _, hessian = random_layer(8, rows=4, columns=150)  # more than two blocks
+    mask = element_mask(weight.abs(), 0.6)
+    codes, scale = swept(weight, mask, 4, hessian)
+    order = hessian[0].diagonal().argsort(descending=True, stable=True)
+    factor = inverse_factor(hessian[:, order][:, :, order])[0]
+    left, expected = weight[0, :, order].clone(), torch.zeros(4, 150)
+    for j in range(150):
+        expected[:, j] = (left[:, j] / scale[0]).round().clamp(-7, 7) * mask[0, :, order[j]]
+        error = (left[:, j] - expected[:, j] * scale[0]) / factor[j, j]
+        left -= error[:, None] * factor[j]
+    assert (codes[0, :, order] == expected).float().mean() > 0.99  # a tie may round differently
+
+
 def test_quantizers_and_groups_are_swept_each_on_its_own():
     weight, _, hessian = random_layer(3, groups=2, columns=80)  # more columns than one block
     mask = element_mask(weight.abs(), 0.6)

@@ -96,6 +96,29 @@ def test_option_a_shortcut_pads_channels():
     assert (layers["stem"].strata, sorted(layers["two.conv2"].strata)) == ((8,), [8, 8])
 
 
+def test_padded_channels_may_stand_on_either_side_of_a_sum():
+    network = Net(
+        lambda s, x: s.fc(mean(F.pad(s.a(x), (0, 0, 0, 0, 0, 2)) + s.b(x))),
+        a=conv(3, 2), b=conv(3, 4), fc=nn.Linear(4, 5),
+    )  # fmt: skip
+    result = traced(network)
+    assert list(result.classes["b"][:2]) == list(result.classes["a"])
+    assert list(result.input_classes["fc"]) == list(result.classes["b"])
+    assert sorted(result.layers["b"].strata) == [2, 2]
+
+
+def test_batch_norm_stays_where_others_read_the_layer_too():
+    def forward(s, x):
+        x = s.a(x)
+        return s.fc(mean(s.bn(x) + x))
+
+    network = Net(forward, a=conv(3, 4), bn=nn.BatchNorm2d(4), fc=nn.Linear(4, 5))
+    x = images(2, *SHAPE)
+    torch.testing.assert_close(traced(network).graph(x), network(x), atol=1e-5, rtol=1e-4)
+    assert couplings(network) == {"a": None, "fc": None}
+    assert traced(network).skipped == {"bn": "BatchNorm2d is not compressed"}
+
+
 def test_depthwise_shares_its_inputs_channels():
     result = traced(InvertedResidual())
     names = {name.split(".")[0]: name for name in result.layers}
