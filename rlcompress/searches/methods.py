@@ -10,7 +10,7 @@ from stable_baselines3.common.logger import Logger, configure
 
 from rlcompress.agents import CompositeAgent
 from rlcompress.envs import BudgetSpent, CompressionEnv, FlattenAction, Problem, ResidualAction
-from rlcompress.search.settings import SearchSettings
+from rlcompress.searches.settings import SearchSettings
 from rlcompress.spec import GRANULARITIES, ChoiceBatch
 
 Method = Callable[[Problem, SearchSettings, Path | None], None]

@@ -20,7 +20,7 @@ from rlcompress.envs import Outcome, policy_id
 from rlcompress.errors import RunError
 from rlcompress.evaluation import Score
 from rlcompress.planning import SensitivityRow
-from rlcompress.search.result import SearchResult
+from rlcompress.searches.result import SearchResult
 
 _LIBRARIES = ("torch", "numpy", "gymnasium", "stable-baselines3")
 

@@ -3,7 +3,7 @@ import pytest
 
 from rlcompress.envs import Outcome
 from rlcompress.evaluation import Score
-from rlcompress.search.selection import blended_drops, finalists, pareto
+from rlcompress.searches.selection import blended_drops, finalists, pareto
 from rlcompress.spec import ChoiceBatch
 
 

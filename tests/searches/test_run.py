@@ -11,8 +11,8 @@ from rlcompress.candidates import Candidates
 from rlcompress.envs.problem import ProblemSettings
 from rlcompress.errors import RunError
 from rlcompress.evaluation import Evaluator
-from rlcompress.search import METHODS, SearchResult, SearchSettings, run_search, search
-from rlcompress.search.folder import RunFolder
+from rlcompress.searches import METHODS, SearchResult, SearchSettings, run_search, search
+from rlcompress.searches.folder import RunFolder
 from rlcompress.spec import CompressionPolicy
 from tests.conftest import Digits
 
