@@ -19,7 +19,7 @@ def ours(*parts: str) -> tuple[str, ...]:
     return tuple(f"rlcompress.{part}" for part in parts)
 
 
-ABOVE_CORE = ours("envs", "agents", "search", "cli")
+ABOVE_CORE = ours("envs", "agents", "searches", "cli")
 CORE = (*RL, *TERMINAL, *ours("hw_models"), *ABOVE_CORE)
 
 FORBIDDEN = {
@@ -34,8 +34,8 @@ FORBIDDEN = {
     "evaluation": (*CORE, *ours("planning")),
     "planning": CORE,
     "data": (*CORE, *ours("candidates", "evaluation", "planning")),
-    "envs": ("stable_baselines3", "sb3_contrib", *TERMINAL, *ours("agents", "search", "cli")),
-    "search": (*TERMINAL, *ours("cli")),
+    "envs": ("stable_baselines3", "sb3_contrib", *TERMINAL, *ours("agents", "searches", "cli")),
+    "searches": (*TERMINAL, *ours("cli")),
 }
 """Package -> what its modules must not import."""
 
