@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from rlcompress.candidates.layer import DenseLayer, compress, importance
+from rlcompress.candidates.layer import DenseLayer, Pruning, compress, importance
 from rlcompress.candidates.template import StoredTensors, quantizable, quantizer_name
 from rlcompress.compensation import input_hessians, match_moments, output_moments
 from rlcompress.errors import DataError, PolicyError, RunError
@@ -16,10 +16,7 @@ from rlcompress.network.layers import bias_of, weighted
 from rlcompress.network.trace import TracedNetwork
 from rlcompress.pruning import CRITERIA, filter_classes
 from rlcompress.quantization import ActivationRange, QuantizedWeight, fit_ranges
-from rlcompress.spec import REFERENCE_BITS, LayerChoice
-
-SUPPORTED_GRANULARITIES = ("none", "element", "filter")
-"""Granularities that candidates can be made of."""
+from rlcompress.spec import FIXED_KEEP_RATIOS, GRANULARITIES, REFERENCE_BITS, LayerChoice, LayerSpec, applies
 
 _WIDTHS = (2, 3, 4, 5, 6, 7, 8, REFERENCE_BITS)
 _RANGE_SAMPLES = 32768  # values per tensor that activation ranges are fitted on
@@ -87,14 +84,10 @@ class Candidates:
         Removed weights, input and output channels have code 0; scales of removed outputs are 1.
 
         Raises:
-            PolicyError: the layer's granularity is none of `SUPPORTED_GRANULARITIES`.
+            PolicyError: the layer cannot be pruned at the granularity and keep ratio that it is given.
         """
         choice = choices[layer]
-        if choice.granularity not in SUPPORTED_GRANULARITIES:
-            raise PolicyError(
-                f"layer {layer!r}: candidates cannot be made with granularity {choice.granularity!r}; "
-                f"choose from {', '.join(SUPPORTED_GRANULARITIES)}"
-            )
+        _check_applies(self.network.layers[layer], choice)
         removed = self.removed_classes(choices)
         relevant = removed & self._seen[layer]
         return self._weights(layer, choice.granularity, choice.keep_ratio, relevant)[choice.weight_bits]
@@ -149,8 +142,20 @@ class Candidates:
         inputs = torch.from_numpy(~np.isin(self.network.input_classes[layer], list(removed)))
         if self.network.layers[layer].groups > 1:  # a depthwise channel sees itself alone
             inputs = torch.ones(self._dense[layer].weight.shape[1], dtype=torch.bool)
-        share = keep_ratio if granularity == "element" else 1.0
-        return compress(self._dense[layer], outputs, inputs, share, self._criterion, _WIDTHS)
+        pruning = Pruning(granularity, keep_ratio, self._criterion)
+        return compress(self._dense[layer], outputs, inputs, pruning, _WIDTHS)
+
+
+def _check_applies(spec: LayerSpec, choice: LayerChoice) -> None:
+    name, fixed = choice.granularity, FIXED_KEEP_RATIOS.get(choice.granularity)
+    if not applies(name, spec):
+        fitting = ", ".join(g for g in GRANULARITIES if applies(g, spec))
+        raise PolicyError(f"layer {spec.name!r}: its shape cannot be pruned by {name!r}; choose from {fitting}")
+    if fixed is not None and choice.keep_ratio not in fixed:
+        ratios = " or ".join(map(str, fixed))
+        raise PolicyError(
+            f"layer {spec.name!r}: {name!r} keeps {ratios}, not {choice.keep_ratio}; set keep_ratio to it"
+        )
 
 
 @torch.no_grad()

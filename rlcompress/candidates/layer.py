@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from rlcompress.compensation import obs_sweep, refit
-from rlcompress.pruning import CRITERIA, element_mask
+from rlcompress.pruning import CRITERIA, GRANULARITY_MASKS
 from rlcompress.quantization import QuantizedWeight, fit_scale, largest_code
 
 
@@ -29,25 +29,44 @@ class DenseLayer:
         return self.weight.reshape(len(self.hessian), -1, self.hessian.shape[1])
 
 
+@dataclass(frozen=True, slots=True)
+class Pruning:
+    """How weights of one layer are removed.
+
+    Attributes:
+        granularity: name in `rlcompress.pruning.GRANULARITY_MASKS`.
+        keep_ratio: share that stays, of the weights between the channels that stay.
+        criterion: name in `rlcompress.pruning.CRITERIA`, which of them go.
+    """
+
+    granularity: str
+    keep_ratio: float
+    criterion: str
+
+    def mask(self, weight: Tensor, hessian: Tensor, inputs: int) -> Tensor:
+        """[G, K / G, D] boolean, True where a weight stays; D covers so many inputs."""
+        scores = CRITERIA[self.criterion](weight, hessian).flatten(0, 1).unflatten(1, (inputs, -1))
+        return GRANULARITY_MASKS[self.granularity](scores, self.keep_ratio).reshape(weight.shape)
+
+
 def importance(layer: DenseLayer, criterion: str) -> Tensor:
     """[K, D] importance of every weight."""
     return CRITERIA[criterion](layer.grouped, layer.hessian).flatten(0, 1)
 
 
 def compress(
-    layer: DenseLayer, outputs: Tensor, inputs: Tensor, keep_ratio: float, criterion: str, widths: Sequence[int]
+    layer: DenseLayer, outputs: Tensor, inputs: Tensor, pruning: Pruning, widths: Sequence[int]
 ) -> dict[int, QuantizedWeight]:
     """Compress one layer at several weight widths at once.
 
-    Inputs that were removed are made up for by least squares, then single weights are removed and the rest is
-    rounded by the OBS sweep.
+    Inputs that were removed, or that the mask leaves no weight, are made up for by least squares; then the other
+    weights are removed and rounded by the OBS sweep.
 
     Args:
         layer: the dense layer.
         outputs: [K] boolean, output channels that stay.
         inputs: [C / G] boolean, input channels that stay.
-        keep_ratio: share of single weights that stays among those channels.
-        criterion: which of them go.
+        pruning: which weights go among those channels.
         widths: weight bits.
 
     Returns:
@@ -60,11 +79,20 @@ def compress(
     columns = inputs.repeat_interleave(layer.hessian.shape[1] // len(inputs))
     weight = refit(layer.grouped[alive], layer.hessian[alive], columns)[:, rows]
     hessian = layer.hessian[alive][:, columns][:, :, columns]
-    mask = element_mask(CRITERIA[criterion](weight, hessian), keep_ratio)
+    mask = pruning.mask(weight, hessian, int(inputs.sum()))
+    used = mask.any(1).any(0)
+    weight = _widened(refit(weight, hessian, used), used)
     scale = torch.stack([fit_scale((weight * mask).flatten(0, 1), bits) for bits in widths])
     limit = torch.tensor([largest_code(bits) for bits in widths])
     codes = obs_sweep(weight, mask, scale.view(len(widths), *weight.shape[:2]), limit, hessian).flatten(1, 2)
     return {bits: _scattered(layer, outputs, columns, codes[i], scale[i], bits) for i, bits in enumerate(widths)}
+
+
+def _widened(weight: Tensor, used: Tensor) -> Tensor:
+    """[..., used D] -> [..., D] with zeros."""
+    full = torch.zeros(*weight.shape[:-1], len(used))
+    full[..., used] = weight
+    return full
 
 
 def _scattered(

@@ -5,9 +5,10 @@ Field by field, in order (see `FIELDS`); all values are scaled to the order of 1
 static, of the layer to decide on
     position in the network; kind (conv, depthwise, linear); log2 of K, C, P x Q and R x S; stride; grouped; share of
     the network's MACs and weights; whether it decides on filter pruning for a group, follows a group, decides on the
-    width of the tensor it reads, is the first or last layer; its energy at 8 bits by level as shares of the
-    network's; what some choices would save (change of the log target); log10 of the relative logit error of every
-    weight width, activation width and some keep ratios
+    width of the tensor it reads, is the first or last layer; which granularities it is offered; its energy at 8 bits
+    by level as shares of the network's; what some choices would save (change of the log target); log10 of the
+    relative logit error of every weight width, of every activation width and, for every granularity, of some keep
+    ratios (0 where it is not offered)
 state, of the episode
     log target and predicted drop of the policy so far, completed by the plan; the goal; kept share of input channels;
     the planned choice; the choice executed last
@@ -21,10 +22,12 @@ from rlcompress.hw_models import LEVELS
 from rlcompress.planning.planner import row
 from rlcompress.spec import COMPRESSIBLE_KINDS, GRANULARITIES, KEEP_RATIO_STEP, ChoiceBatch
 
-_PROBES = (("none", 1.0, 4, 8), ("none", 1.0, 8, 4), ("none", 1.0, 4, 4), ("element", 0.5, 8, 8), ("filter", 0.5, 8, 8))
+_PRUNINGS = GRANULARITIES[1:]
+_PROBES = (
+    ("none", 1.0, 4, 8), ("none", 1.0, 8, 4), ("none", 1.0, 4, 4), *((name, 0.5, 8, 8) for name in _PRUNINGS)
+)  # fmt: skip
 _PROBED_BITS = slice(2, 8)
 _PROBED_KEEP = (0.8, 0.5, 0.2)
-_PRUNINGS = ("element", "filter")
 _CHOICE = len(GRANULARITIES) + 3
 
 FIELDS: tuple[tuple[str, int], ...] = (
@@ -34,6 +37,7 @@ FIELDS: tuple[tuple[str, int], ...] = (
     ("stride_grouped", 2),
     ("mac_weight_share", 2),
     ("roles", 4),
+    ("offered", len(_PRUNINGS)),
     ("energy_share", len(LEVELS)),
     ("savings", len(_PROBES)),
     ("weight_error", 6),
@@ -58,7 +62,15 @@ class Observer:
     def __init__(self, problem: Problem) -> None:
         self._problem = problem
         self._static = np.concatenate(
-            [_shapes(problem), _roles(problem), _energy_share(problem), _savings(problem), _errors(problem)], axis=1
+            [
+                _shapes(problem),
+                _roles(problem),
+                _offered(problem),
+                _energy_share(problem),
+                _savings(problem),
+                _errors(problem),
+            ],
+            axis=1,
         )
 
     def observe(
@@ -119,6 +131,12 @@ def _roles(problem: Problem) -> NDArray[np.float64]:
     return np.stack([coupled & leads, ~leads, decides, np.isin(layer, space.ends)], axis=1).astype(np.float64)
 
 
+def _offered(problem: Problem) -> NDArray[np.float64]:
+    """[L, granularity] 1 where the layer may decide on pruning of that kind."""
+    space, codes = problem.space, range(1, len(GRANULARITIES))
+    return np.array([np.isin(codes, space.options(i)[0]) for i in range(len(space.layers))]).astype(np.float64)
+
+
 def _energy_share(problem: Problem) -> NDArray[np.float64]:
     cost = problem.costs(problem.space.uniform(8))
     levels = np.stack([cost.level_pj[level][0, problem.network.structure.layer_index] for level in LEVELS], axis=1)
@@ -147,4 +165,5 @@ def _errors(problem: Problem) -> NDArray[np.float64]:
     steps = np.rint(np.array(_PROBED_KEEP) / KEEP_RATIO_STEP).astype(np.int64)
     pruning = [proxy.pruning[:, GRANULARITIES.index(name)][:, steps] for name in _PRUNINGS]
     parts = [proxy.weight[:, _PROBED_BITS], proxy.activation[:, _PROBED_BITS], *pruning]
-    return np.log10(np.concatenate(parts, axis=1) / variance + 1e-8) / 4.0
+    known = [np.ones((len(pruning[0]), 12)), _offered(problem).repeat(len(steps), axis=1)]
+    return np.log10(np.concatenate(parts, axis=1) / variance + 1e-8) / 4.0 * np.concatenate(known, axis=1)

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from rlcompress.candidates import SUPPORTED_GRANULARITIES, Candidates
+from rlcompress.candidates import Candidates
 from rlcompress.data import DataSplits, load_data
 from rlcompress.errors import RunError
 from rlcompress.evaluation import Evaluator, Score
@@ -20,7 +20,7 @@ from rlcompress.network.cards import NetworkCard
 from rlcompress.network.trace import TracedNetwork, trace
 from rlcompress.network.weights import build
 from rlcompress.planning import ChoiceSpace, Planner, Proxy, SensitivityRow, measure_sensitivity
-from rlcompress.spec import ChoiceBatch, LayerChoice, NetworkStructure
+from rlcompress.spec import GRANULARITIES, ChoiceBatch, LayerChoice, NetworkStructure
 
 TARGETS: dict[str, Callable[[HardwareModel, NetworkStructure, ChoiceBatch], NDArray[np.float64]]] = {
     "energy": lambda hardware, network, batch: hardware.costs(network, batch).energy_pj,
@@ -85,9 +85,9 @@ class ProblemSettings:
     def __post_init__(self) -> None:
         if self.target not in TARGETS:
             raise RunError(f"unknown target {self.target!r}; choose from {', '.join(TARGETS)}")
-        unknown = [name for name in self.granularities if name not in SUPPORTED_GRANULARITIES]
+        unknown = [name for name in self.granularities if name not in GRANULARITIES]
         if unknown:
-            raise RunError(f"unknown granularity {unknown[0]!r}; choose from {', '.join(SUPPORTED_GRANULARITIES)}")
+            raise RunError(f"unknown granularity {unknown[0]!r}; choose from {', '.join(GRANULARITIES)}")
         if self.score_images < 1:
             raise RunError(f"score_images must be at least 1, got {self.score_images}")
 

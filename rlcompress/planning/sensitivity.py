@@ -1,6 +1,6 @@
 """How much the network's output suffers from one thing done to one layer alone."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -70,15 +70,18 @@ def measure_sensitivity(
 
 def _changes(space: ChoiceSpace) -> Iterator[tuple[int, str, float]]:
     """(layer position, factor, value) of everything to measure."""
-    least = float(space.keep_ratios[0])  # below what is measured, the proxy knows of no further harm
-    ratios = (*(ratio for ratio in _KEEP_RATIOS if ratio > least), least)
     for i in range(len(space.layers)):
         yield from ((i, "weight_bits", float(b)) for b in _BITS)
         if space.reader[i] == i:
             yield from ((i, "activation_bits", float(b)) for b in _BITS)
         for granularity in space.allowed(i)[1:]:
             if granularity != "filter" or space.leader[i] == i:
-                yield from ((i, granularity, r) for r in ratios if r < 1.0)
+                yield from ((i, granularity, r) for r in _measured(space.ratios(granularity)))
+
+
+def _measured(ratios: Sequence[float]) -> list[float]:
+    """The least of the offered keep ratios, below which the proxy knows of no further harm, and a few others."""
+    return [r for i, r in enumerate(ratios) if i == 0 or len(ratios) <= len(_KEEP_RATIOS) or r in _KEEP_RATIOS]
 
 
 def _changed_logits(
@@ -97,7 +100,7 @@ def _changed_logits(
         for name in changed:
             choices[name] = LayerChoice(granularity=factor, keep_ratio=value)
     weights = {name: bank.weights(name, choices).dequantized() for name in changed}
-    return suffix.with_weights(weights)
+    return suffix.with_weights(weights, removes_outputs=factor == "filter")
 
 
 class _Suffix(fx.Interpreter):
@@ -132,9 +135,9 @@ class _Suffix(fx.Interpreter):
         assert isinstance(logits, Tensor)
         return logits
 
-    def with_weights(self, weights: dict[str, Tensor]) -> Tensor:
-        """Logits after some layers' weights are exchanged; channels without weights lose their bias as well."""
-        kept = {name: self._exchange(name, weight) for name, weight in weights.items()}
+    def with_weights(self, weights: dict[str, Tensor], *, removes_outputs: bool) -> Tensor:
+        """Logits after some layers' weights are exchanged; removed outputs lose their bias as well."""
+        kept = {name: self._exchange(name, weight, removes_outputs) for name, weight in weights.items()}
         try:
             return self._from(min((self.of_module[name] for name in weights), key=self.position.__getitem__))
         finally:
@@ -142,11 +145,12 @@ class _Suffix(fx.Interpreter):
                 layer = weighted(self.module, name)
                 layer.weight.data, bias_of(layer).data = weight, bias
 
-    def _exchange(self, name: str, weight: Tensor) -> tuple[Tensor, Tensor]:
+    def _exchange(self, name: str, weight: Tensor, removes_outputs: bool) -> tuple[Tensor, Tensor]:
         layer = weighted(self.module, name)
         before = layer.weight.data, bias_of(layer).data
         layer.weight.data = weight.contiguous(memory_format=torch.channels_last) if weight.dim() == 4 else weight
-        bias_of(layer).data = before[1] * (weight.flatten(1) != 0).any(1)
+        if removes_outputs:
+            bias_of(layer).data = before[1] * (weight.flatten(1) != 0).any(1)
         return before
 
     def with_rounded_input(self, stored: str, at: object) -> Tensor:

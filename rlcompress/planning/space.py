@@ -6,10 +6,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rlcompress.errors import RunError
-from rlcompress.spec import GRANULARITIES, KEEP_RATIO_STEP, ChoiceBatch, LayerSpec, NetworkStructure
+from rlcompress.spec import (
+    GRANULARITIES,
+    KEEP_RATIO_STEP,
+    ChoiceBatch,
+    LayerSpec,
+    NetworkStructure,
+    applies,
+    offered_keep_ratios,
+)
 
 _NONE = GRANULARITIES.index("none")
 _FILTER = GRANULARITIES.index("filter")
+_STEPS = round(1 / KEEP_RATIO_STEP)
 
 
 class ChoiceSpace:
@@ -62,6 +71,8 @@ class ChoiceSpace:
         self.ends = np.array(sorted({0, len(self.layers) - 1}), np.int64)
         self.keep_ratios = np.arange(1, round(1 / KEEP_RATIO_STEP) + 1) * KEEP_RATIO_STEP
         self.keep_ratios = self.keep_ratios[self.keep_ratios >= min_keep_ratio - 1e-9].round(10)
+        self._nearest = np.array([self._nearest_ratios(i) for i in range(len(self.layers))])
+        """[L, granularity, keep ratio / step] the keep ratio that stands for another; 1 where nothing may go."""
 
     def _first_readers(self) -> NDArray[np.int64]:
         first: dict[tuple[str, ...], int] = {}
@@ -76,35 +87,40 @@ class ChoiceSpace:
     def snapped(self, batch: ChoiceBatch) -> ChoiceBatch:
         """The nearest policies that the grid and the ties allow.
 
-        A granularity that a layer cannot have, or a keep ratio that rounds to 1, becomes ``none``.
+        A granularity that a layer cannot have, or a keep ratio to which 1 is nearest, becomes ``none``.
         """
-        granularity = batch.granularity.copy()
-        for i, allowed in enumerate(self._allowed):
-            granularity[~np.isin(granularity[:, i], allowed), i] = _NONE
-        keep = np.clip((batch.keep_ratio / KEEP_RATIO_STEP).round() * KEEP_RATIO_STEP, self.keep_ratios[0], 1.0)
-        keep = keep.round(10)
-        removal = np.where(granularity == _FILTER, keep, 1.0)[:, self.leader]
-        keep = np.where(removal < 1.0, removal, np.where((granularity == _NONE) | (granularity == _FILTER), 1.0, keep))
-        granularity = np.where(removal < 1.0, _FILTER, np.where(keep == 1.0, _NONE, granularity))
+        steps = (batch.keep_ratio / KEEP_RATIO_STEP).round().clip(0, _STEPS).astype(np.int64)
+        keep = self._nearest[np.arange(len(self.layers)), batch.granularity, steps]
+        removal = np.where(batch.granularity == _FILTER, keep, 1.0)[:, self.leader]
+        keep = np.where(removal < 1.0, removal, np.where(batch.granularity == _FILTER, 1.0, keep))
+        granularity = np.where(removal < 1.0, _FILTER, np.where(keep == 1.0, _NONE, batch.granularity))
         weight_bits = batch.weight_bits.clip(self.min_bits, self.max_bits)
         activation_bits = batch.activation_bits.clip(self.min_bits, self.max_bits)
         weight_bits[:, self.ends] = self.end_bits
         activation_bits[:, self.reader[self.ends]] = self.end_bits
         return ChoiceBatch(granularity, keep, weight_bits, activation_bits[:, self.reader])
 
-    @property
-    def _allowed(self) -> list[list[int]]:
-        return [[GRANULARITIES.index(name) for name in self.allowed(i)] for i in range(len(self.layers))]
+    def _nearest_ratios(self, layer: int) -> NDArray[np.float64]:
+        nearest = np.ones((len(GRANULARITIES), _STEPS + 1))
+        for name in self.allowed(layer):
+            offered = np.array([*self.ratios(name), 1.0])
+            distance = np.abs(np.arange(_STEPS + 1)[:, None] - offered / KEEP_RATIO_STEP)
+            nearest[GRANULARITIES.index(name)] = offered[distance.round(6).argmin(axis=1)]
+        return nearest
 
     def allowed(self, layer: int) -> tuple[str, ...]:
         """Granularities that a layer may have on its own or as its group's first layer."""
-        spec = self.layers[layer]
-        return tuple(name for name in self.granularities if name != "filter" or spec.coupling is not None)
+        names = (name for name in self.granularities if applies(name, self.layers[layer]))
+        return tuple(name for name in names if name == "none" or self.ratios(name))
+
+    def ratios(self, granularity: str) -> list[float]:
+        """Keep ratios below 1 that a granularity offers, ascending; none for ``none``."""
+        return offered_keep_ratios(granularity, self.keep_ratios.tolist())
 
     def options(self, layer: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """Granularity and keep ratio of every pruning that a layer may decide on, dense first: [O], [O]."""
         pairs = [(_NONE, 1.0)]
         for name in self.allowed(layer):
-            if name != "none" and (name != "filter" or self.leader[layer] == layer):
-                pairs += [(GRANULARITIES.index(name), float(r)) for r in self.keep_ratios if r < 1.0]
+            if name != "filter" or self.leader[layer] == layer:
+                pairs += [(GRANULARITIES.index(name), ratio) for ratio in self.ratios(name)]
         return np.array([g for g, _ in pairs], np.int64), np.array([r for _, r in pairs])

@@ -5,12 +5,14 @@ Imports neither torch nor any other part of rlcompress, so that hardware models 
 
 from rlcompress.spec.batch import ChoiceBatch
 from rlcompress.spec.choice import GRANULARITIES, KEEP_RATIO_STEP, REFERENCE_BITS, LayerChoice, keep_count
+from rlcompress.spec.granularity import FIXED_KEEP_RATIOS, applies, offered_keep_ratios
 from rlcompress.spec.layer import COMPRESSIBLE_KINDS, KINDS, LayerSpec, fingerprint
 from rlcompress.spec.policy import CompressionPolicy, LayerEntry, NetworkReference, policy_json_schema
 from rlcompress.spec.structure import NetworkStructure
 
 __all__ = [
     "COMPRESSIBLE_KINDS",
+    "FIXED_KEEP_RATIOS",
     "GRANULARITIES",
     "KEEP_RATIO_STEP",
     "KINDS",
@@ -22,7 +24,9 @@ __all__ = [
     "LayerSpec",
     "NetworkReference",
     "NetworkStructure",
+    "applies",
     "fingerprint",
     "keep_count",
+    "offered_keep_ratios",
     "policy_json_schema",
 ]

@@ -4,10 +4,11 @@ from torch import nn
 from torch.nn import functional as F
 
 from rlcompress.candidates import Candidates
+from rlcompress.compensation import refit
 from rlcompress.errors import DataError, PolicyError, RunError
 from rlcompress.network.trace import trace
 from rlcompress.quantization import ActivationQuantizer
-from rlcompress.spec import GRANULARITIES, LayerChoice, keep_count
+from rlcompress.spec import FIXED_KEEP_RATIOS, GRANULARITIES, LayerChoice, applies, keep_count
 from tests.small_networks import InvertedResidual, Net, OptionAResNet, conv, images
 
 SHAPE = (3, 8, 8)
@@ -196,14 +197,46 @@ def test_images_that_are_not_finite():
         Candidates(traced(InvertedResidual()), torch.full((2, *SHAPE), torch.nan))
 
 
-@pytest.mark.parametrize("granularity", [g for g in GRANULARITIES if g not in ("none", "element", "filter")])
-def test_granularities_without_a_mask_are_refused(bank, granularity):
+@pytest.mark.parametrize("granularity", [g for g in GRANULARITIES if g not in ("none", "filter")])
+def test_every_granularity_removes_its_share_and_stays_closer_than_plain_masking(bank, granularity):
+    keep = FIXED_KEEP_RATIOS.get(granularity, (0.5,))[-1]
+    dense = choices_of(bank)
+    for name, spec in bank.network.layers.items():
+        if not applies(granularity, spec):
+            continue
+        choices = {**dense, name: LayerChoice(granularity=granularity, keep_ratio=keep)}
+        codes, weight = bank.weights(name, choices).codes, bank.network.layer(name).weight
+        assert int((codes != 0).sum()) <= keep * spec.weights + 0.5 * 9 * spec.out_channels  # half a channel rounds up
+        if granularity == "n:m":
+            assert ((codes.unflatten(1, (-1, 4)) != 0).sum(2) <= 2).all()
+        masked = bank.template()
+        masked.get_submodule(name).weight.copy_(weight * (codes != 0))
+        plain = (masked(X) - bank.network.graph(X)).square().mean()
+        repaired = (bank.stitch(choices)(X) - bank.network.graph(X)).square().mean()
+        assert repaired < plain
+
+
+def test_a_granularity_that_does_not_fit_the_layer_is_refused(bank):
+    stem, last = next(iter(bank.network.layers)), list(bank.network.layers)[-1]
+    for name, granularity in ((stem, "n:m"), (last, "pattern"), (last, "filter")):
+        choices = {**choices_of(bank), name: LayerChoice(granularity=granularity, keep_ratio=0.5)}
+        with pytest.raises(PolicyError, match=f"^layer '{name}': its shape cannot be pruned by '{granularity}'"):
+            bank.weights(name, choices)
     name = list(bank.network.layers)[1]
-    choices = {**choices_of(bank), name: LayerChoice(granularity=granularity, keep_ratio=0.5)}
-    with pytest.raises(
-        PolicyError, match=f"^layer '{name}': .* granularity '{granularity}'; .* none, element, filter$"
-    ):
-        bank.stitch(choices)
+    choices = {**choices_of(bank), name: LayerChoice(granularity="n:m", keep_ratio=0.75)}
+    with pytest.raises(PolicyError, match=f"^layer '{name}': 'n:m' keeps 0.25 or 0.5, not 0.75; set keep_ratio to it$"):
+        bank.weights(name, choices)
+
+
+def test_channels_that_a_layer_ignores_are_made_up_for_by_the_others():
+    bank = Candidates(traced(OptionAResNet()), X)
+    choices = choices_of(bank, linear=LayerChoice(granularity="channel", keep_ratio=0.5))
+    weight = bank.weights("linear", choices)
+    ignored = (weight.codes == 0).all(0)
+    assert int(ignored.sum()) == 8
+    hessian = bank._dense["linear"].hessian
+    best = refit(bank.network.layer("linear").weight[None], hessian, ~ignored)[0]
+    assert (weight.dequantized()[:, ~ignored] - best).abs().max() < 2 * weight.scale.max()
 
 
 def test_unknown_criterion():

@@ -88,6 +88,31 @@ def test_executed_choices_respect_the_ties(problem: Problem) -> None:
         assert (removed == removed[problem.space.leader])[coupled].all()
 
 
+def test_every_granularity_can_be_chosen_and_scored(digits: Digits) -> None:
+    problem = digits.problem(granularities=GRANULARITIES)
+    env = CompressionEnv(problem, planned=False)
+    offered = [set(problem.space.options(i)[0]) for i in range(len(problem.space.layers))]
+    for code in range(1, len(GRANULARITIES)):
+        env.reset(seed=0)
+        executed, done = [], False
+        while not done:
+            action = {"granularity": code, "knobs": np.array([0.0, 1.0, 1.0], np.float32)}
+            observation, _, done, _, info = env.step(action)
+            executed.append(info["executed"]["granularity"])
+            assert observation.shape == (SIZE,)
+        assert all((chosen == code) == (code in codes) for chosen, codes in zip(executed, offered, strict=True))
+        assert code in executed
+        assert np.isfinite(info["outcome"].score.drop)
+
+
+def test_the_observation_says_what_is_offered(digits: Digits) -> None:
+    problem = digits.problem(granularities=GRANULARITIES)
+    start = sum(size for name, size in FIELDS[: [name for name, _ in FIELDS].index("offered")])
+    observation, _ = CompressionEnv(problem, planned=False).reset(seed=0)
+    stem = dict(zip(GRANULARITIES[1:], observation[start:], strict=False))  # one input
+    assert [name for name, flag in stem.items() if flag] == ["element", "pattern", "filter"]
+
+
 def test_the_goal_may_change_with_each_episode(problem: Problem) -> None:
     env = CompressionEnv(problem, planned=False)
     start = sum(size for name, size in FIELDS[: [name for name, _ in FIELDS].index("goal")])

@@ -7,8 +7,9 @@ from rlcompress.planning import ChoiceSpace, SensitivityRow
 from rlcompress.spec import GRANULARITIES, ChoiceBatch, LayerSpec, NetworkStructure
 
 
-def spec(name, inputs, *, coupling, kind="conv"):
-    return LayerSpec(name=name, kind=kind, out_channels=16, in_channels=16, inputs=inputs, coupling=coupling)
+def spec(name, inputs, *, coupling, kind="conv", **shape):
+    values = {"out_channels": 16, "in_channels": 16, **shape}
+    return LayerSpec(name=name, kind=kind, inputs=inputs, coupling=coupling, **values)
 
 
 # stem feeds two branches that read the same tensor; the right one returns to the stem's channels
@@ -28,6 +29,17 @@ CHAIN = NetworkStructure(
         spec("b", ("a",), coupling="b"),
         spec("c", ("b",), coupling="c"),
         spec("d", ("c",), coupling=None, kind="linear"),
+    ]
+)
+
+
+_WINDOW = {"kernel_height": 3, "kernel_width": 3}
+MIXED = NetworkStructure(
+    [
+        spec("stem", (), coupling="stem", in_channels=3, **_WINDOW),
+        spec("depthwise", ("stem",), coupling="stem", kind="depthwise", groups=16, **_WINDOW),
+        spec("wide", ("depthwise",), coupling="wide", **_WINDOW),
+        spec("head", ("wide",), coupling=None, kind="linear"),
     ]
 )
 

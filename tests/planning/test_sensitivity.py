@@ -6,7 +6,7 @@ from rlcompress.candidates.template import quantizer_name
 from rlcompress.compensation import match_moments, output_moments
 from rlcompress.network.trace import trace
 from rlcompress.planning import ChoiceSpace, measure_sensitivity
-from rlcompress.spec import LayerChoice
+from rlcompress.spec import GRANULARITIES, LayerChoice
 from tests.small_networks import InvertedResidual, OptionAResNet, images
 
 SHAPE = (3, 8, 8)
@@ -88,6 +88,22 @@ def test_everything_that_may_be_chosen_is_measured_once(measured):
     values = {factor: {v for _, f, v in rows if f == factor} for factor in ("weight_bits", "element", "filter")}
     assert {2.0, 8.0} <= values["weight_bits"]
     assert min(values["element"]) == min(values["filter"]) == space.keep_ratios[0]
+
+
+def test_every_granularity_is_measured_where_it_is_offered():
+    bank = Candidates(trace(InvertedResidual(), torch.zeros(1, *SHAPE)), X)
+    space = ChoiceSpace(bank.network.structure, granularities=GRANULARITIES)
+    rows = measure_sensitivity(bank, space, X[:4])
+    for i, spec in enumerate(space.layers):
+        values = {}
+        for r in rows:
+            if r.layer == spec.name and r.factor in GRANULARITIES:
+                values.setdefault(r.factor, set()).add(r.value)
+                assert r.logit_mse > 0
+        offered = {GRANULARITIES[g] for g in space.options(i)[0]} - {"none"}
+        assert set(values) == offered
+        wanted = {"n:m": {0.25, 0.5}, "pattern": {0.45}}
+        assert all(values[g] == wanted.get(g, {0.1, 0.2, 0.4, 0.6, 0.8}) for g in offered)
 
 
 def test_more_bits_hurt_less(measured):

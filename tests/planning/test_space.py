@@ -7,7 +7,7 @@ from rlcompress.errors import RunError
 from rlcompress.planning import ChoiceSpace
 from rlcompress.planning.planner import same
 from rlcompress.spec import GRANULARITIES, ChoiceBatch, CompressionPolicy, LayerChoice, NetworkReference
-from tests.planning.structures import CHAIN, RESIDUAL, batches, spec
+from tests.planning.structures import CHAIN, MIXED, RESIDUAL, batches, spec
 
 NAMES = RESIDUAL.layers
 FILTER, ELEMENT, NONE = (GRANULARITIES.index(name) for name in ("filter", "element", "none"))
@@ -29,6 +29,8 @@ SPACES = [
     ChoiceSpace(RESIDUAL, granularities=("element", "block"), min_keep_ratio=0.12),
     ChoiceSpace(RESIDUAL, min_keep_ratio=1.0),
     ChoiceSpace(CHAIN),
+    ChoiceSpace(RESIDUAL, granularities=GRANULARITIES),
+    ChoiceSpace(MIXED, granularities=GRANULARITIES, min_keep_ratio=0.3),
 ]
 
 
@@ -51,7 +53,7 @@ def test_snapped_choices_are_allowed_and_stay_as_they_are(number, data):
         CompressionPolicy.of(choices, network=reference, hardware="h").check_fits(space.structure.specs)
         for i, choice in enumerate(choices.values()):
             assert choice.granularity in space.allowed(i)
-            assert choice.keep_ratio == 1.0 or choice.keep_ratio in space.keep_ratios
+            assert choice.keep_ratio == 1.0 or choice.keep_ratio in space.ratios(choice.granularity)
             ends = i in space.ends
             assert (
                 choice.weight_bits == space.end_bits if ends else space.min_bits <= choice.weight_bits <= space.max_bits
@@ -105,6 +107,39 @@ def test_grid_and_options():
     assert granularity.tolist() == [NONE, *[ELEMENT] * 3, *[FILTER] * 3]
     assert keep.tolist() == [1.0, 0.85, 0.9, 0.95, 0.85, 0.9, 0.95]
     assert FILTER not in space.options(NAMES.index("back"))[0]  # the stem decides for it
+
+
+ALL = {name: i for i, name in enumerate(GRANULARITIES)}
+
+
+def test_layers_are_offered_what_their_shape_allows():
+    space = ChoiceSpace(MIXED, granularities=GRANULARITIES)
+    offered = {layer.name: space.allowed(i) for i, layer in enumerate(space.layers)}
+    assert offered["stem"] == ("none", "element", "block", "pattern", "kernel", "channel", "filter")  # 3 inputs
+    assert offered["depthwise"] == ("none", "element", "pattern", "filter")
+    assert offered["wide"] == GRANULARITIES
+    assert offered["head"] == ("none", "element", "n:m", "block", "channel")
+    granularity, keep = space.options(2)
+    assert keep[granularity == ALL["n:m"]].tolist() == [0.25, 0.5]
+    assert keep[granularity == ALL["pattern"]].tolist() == [0.45]
+    assert len(keep[granularity == ALL["block"]]) == 18
+
+
+@pytest.mark.parametrize(
+    ("granularity", "asked", "given"),
+    [
+        ("n:m", 0.05, 0.25), ("n:m", 0.4, 0.5), ("n:m", 0.7, 0.5), ("n:m", 0.8, 1.0),
+        ("pattern", 0.1, 0.45), ("pattern", 0.7, 0.45), ("pattern", 0.75, 1.0), ("block", 0.33, 0.35),
+    ],
+)  # fmt: skip
+def test_keep_ratios_snap_to_what_the_granularity_offers(granularity, asked, given):
+    choice = snapped(ChoiceSpace(MIXED, granularities=GRANULARITIES), wide=pruned(granularity, asked))["wide"]
+    assert choice == (LayerChoice() if given == 1.0 else pruned(granularity, given))
+
+
+def test_granularities_without_a_ratio_above_the_least_are_not_offered():
+    space = ChoiceSpace(MIXED, granularities=GRANULARITIES, min_keep_ratio=0.55)
+    assert space.allowed(2) == ("none", "element", "block", "kernel", "channel", "filter")
 
 
 def test_uniform():

@@ -1,4 +1,4 @@
-"""Masks that the granularities allow."""
+"""Which filters stay, for layers whose output channels can only be removed together."""
 
 from collections.abc import Mapping
 
@@ -8,22 +8,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rlcompress.spec import keep_count
-
-
-def element_mask(importance: Tensor, keep_ratio: float) -> Tensor:
-    """Keep the most important single weights of a layer (unstructured pruning).
-
-    Args:
-        importance: [K, ...].
-        keep_ratio: share of the weights that stays.
-
-    Returns:
-        Boolean mask of the same shape with exactly ``keep_count(numel, keep_ratio)`` weights kept.
-    """
-    kept = importance.flatten().argsort(descending=True, stable=True)[: keep_count(importance.numel(), keep_ratio)]
-    mask = torch.zeros(importance.numel(), dtype=torch.bool)
-    mask[kept] = True
-    return mask.view_as(importance)
 
 
 def filter_classes(
