@@ -10,11 +10,11 @@ from torch import Tensor, nn
 
 from rlcompress.candidates.layer import DenseLayer, Pruning, compress, importance
 from rlcompress.candidates.template import StoredTensors, quantizable, quantizer_name
-from rlcompress.compensation import input_hessians, match_moments, output_moments
+from rlcompress.compensation import input_hessians, loss_gradients, match_moments, output_moments
 from rlcompress.errors import DataError, PolicyError, RunError
 from rlcompress.network.layers import bias_of, weighted
 from rlcompress.network.trace import TracedNetwork
-from rlcompress.pruning import CRITERIA, filter_classes
+from rlcompress.pruning import CRITERIA, NEED_GRADIENTS, filter_classes
 from rlcompress.quantization import ActivationRange, QuantizedWeight, fit_ranges
 from rlcompress.spec import FIXED_KEEP_RATIOS, GRANULARITIES, REFERENCE_BITS, LayerChoice, LayerSpec, applies
 
@@ -56,7 +56,12 @@ class Candidates:
         self._template = quantizable(network).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._images = calibration[:correction_images].contiguous(memory_format=torch.channels_last)
         hessians = input_hessians(self._template, network.layers, calibration[:hessian_images])
-        self._dense = {n: DenseLayer(network.layer(n).weight.detach(), hessians[n]) for n in network.layers}
+        gradients = {}
+        if criterion in NEED_GRADIENTS:
+            gradients = loss_gradients(self._template, network.layers, calibration[:hessian_images])
+        self._dense = {
+            n: DenseLayer(network.layer(n).weight.detach(), hessians[n], gradients.get(n)) for n in network.layers
+        }
         self._seen = {
             name: frozenset(map(int, network.classes[name])) | frozenset(map(int, network.input_classes[name]))
             for name in network.layers

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from rlcompress.compensation import obs_sweep, refit
-from rlcompress.pruning import CRITERIA, GRANULARITY_MASKS
+from rlcompress.pruning import CRITERIA, GRANULARITY_MASKS, LayerStatistics
 from rlcompress.quantization import QuantizedWeight, fit_scale, largest_code
 
 
@@ -18,15 +18,26 @@ class DenseLayer:
     Attributes:
         weight: [K, C / G, R, S] or [K, C] float32 with BatchNorm folded.
         hessian: [G, D, D] second moments of the inputs that a row of the weight sees.
+        gradient: root mean square of the loss's gradient, of the weight's shape, where the criterion asks for it.
     """
 
     weight: Tensor
     hessian: Tensor
+    gradient: Tensor | None = None
 
     @property
     def grouped(self) -> Tensor:
         """The weight as [G, K / G, D]."""
-        return self.weight.reshape(len(self.hessian), -1, self.hessian.shape[1])
+        return self._grouped(self.weight)
+
+    @property
+    def statistics(self) -> LayerStatistics:
+        """What importance criteria look at, of the whole layer."""
+        gradient = None if self.gradient is None else self._grouped(self.gradient)
+        return LayerStatistics(self.grouped, self.hessian, self.weight.shape[1], gradient)
+
+    def _grouped(self, tensor: Tensor) -> Tensor:
+        return tensor.reshape(len(self.hessian), -1, self.hessian.shape[1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,15 +54,15 @@ class Pruning:
     keep_ratio: float
     criterion: str
 
-    def mask(self, weight: Tensor, hessian: Tensor, inputs: int) -> Tensor:
-        """[G, K / G, D] boolean, True where a weight stays; D covers so many inputs."""
-        scores = CRITERIA[self.criterion](weight, hessian).flatten(0, 1).unflatten(1, (inputs, -1))
-        return GRANULARITY_MASKS[self.granularity](scores, self.keep_ratio).reshape(weight.shape)
+    def mask(self, layer: LayerStatistics) -> Tensor:
+        """[G, K / G, D] boolean, True where a weight stays."""
+        scores = CRITERIA[self.criterion](layer).flatten(0, 1).unflatten(1, (layer.inputs, -1))
+        return GRANULARITY_MASKS[self.granularity](scores, self.keep_ratio).reshape(layer.weight.shape)
 
 
 def importance(layer: DenseLayer, criterion: str) -> Tensor:
     """[K, D] importance of every weight."""
-    return CRITERIA[criterion](layer.grouped, layer.hessian).flatten(0, 1)
+    return CRITERIA[criterion](layer.statistics).flatten(0, 1)
 
 
 def compress(
@@ -79,7 +90,10 @@ def compress(
     columns = inputs.repeat_interleave(layer.hessian.shape[1] // len(inputs))
     weight = refit(layer.grouped[alive], layer.hessian[alive], columns)[:, rows]
     hessian = layer.hessian[alive][:, columns][:, :, columns]
-    mask = pruning.mask(weight, hessian, int(inputs.sum()))
+    gradient = layer.statistics.gradient
+    if gradient is not None:
+        gradient = gradient[alive][:, rows][..., columns]
+    mask = pruning.mask(LayerStatistics(weight, hessian, int(inputs.sum()), gradient))
     used = mask.any(1).any(0)
     weight = _widened(refit(weight, hessian, used), used)
     scale = torch.stack([fit_scale((weight * mask).flatten(0, 1), bits) for bits in widths])

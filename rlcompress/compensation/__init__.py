@@ -1,15 +1,16 @@
 """Repair after pruning and rounding, without retraining."""
 
+from rlcompress.compensation.gradients import loss_gradients
 from rlcompress.compensation.hessian import input_hessians
 from rlcompress.compensation.moments import Moments, affine_to, match_moments, output_moments, removed_outputs
-from rlcompress.compensation.obs import obs_saliency, obs_sweep, refit
+from rlcompress.compensation.obs import obs_sweep, refit
 
 __all__ = [
     "Moments",
     "affine_to",
     "input_hessians",
+    "loss_gradients",
     "match_moments",
-    "obs_saliency",
     "obs_sweep",
     "output_moments",
     "refit",

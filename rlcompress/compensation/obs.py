@@ -7,38 +7,9 @@ Frantar & Alistarh, "SparseGPT" (ICML 2023), with the mask chosen beforehand.
 import torch
 from torch import Tensor
 
-_DAMPING = 0.01  # of the mean diagonal, as in GPTQ
+from rlcompress.pruning.statistics import DAMPING, inverse_factor
+
 _BLOCK = 64  # columns between two updates of all columns that remain
-
-
-def inverse_factor(hessian: Tensor) -> Tensor:
-    """Upper Cholesky factor U of the damped inverse, H^-1 = U^T U.
-
-    Args:
-        hessian: [G, D, D], symmetric and positive semidefinite. Inputs that are always zero get a unit diagonal.
-    """
-    diagonal = hessian.diagonal(dim1=1, dim2=2)
-    damping = _DAMPING * diagonal.mean(1, keepdim=True)
-    damped = hessian + torch.diag_embed(damping + torch.where(diagonal + damping > 0, 0.0, 1.0))
-    inverse = torch.cholesky_inverse(torch.linalg.cholesky(damped.double()))
-    return torch.linalg.cholesky(inverse, upper=True).float()
-
-
-def obs_saliency(weight: Tensor, hessian: Tensor) -> Tensor:
-    """Increase of the squared output error when a weight is removed and the others of its row make up for it.
-
-    w_ij^2 / [H^-1]_jj (Hassibi & Stork 1993).
-
-    Args:
-        weight: [G, K / G, D].
-        hessian: [G, D, D].
-
-    Returns:
-        [G, K / G, D].
-    """
-    factor = inverse_factor(hessian)
-    inverse_diagonal = factor.square().sum(1)
-    return weight.square() / inverse_diagonal[:, None, :]
 
 
 def obs_sweep(weight: Tensor, mask: Tensor, scale: Tensor, limit: Tensor, hessian: Tensor) -> Tensor:
@@ -92,7 +63,7 @@ def refit(weight: Tensor, hessian: Tensor, live: Tensor) -> Tensor:
     if bool(live.all()):
         return weight
     inner = hessian[:, live][:, :, live]
-    damping = _DAMPING * inner.diagonal(dim1=1, dim2=2).mean(1).clamp_min(torch.finfo(weight.dtype).tiny)
+    damping = DAMPING * inner.diagonal(dim1=1, dim2=2).mean(1).clamp_min(torch.finfo(weight.dtype).tiny)
     damped = inner + torch.eye(inner.shape[1]) * damping[:, None, None]
     target = weight @ hessian[:, :, live] + weight[:, :, live] * damping[:, None, None]
     return torch.linalg.solve(damped.double(), target.double(), left=False).float()

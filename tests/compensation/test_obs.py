@@ -3,9 +3,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rlcompress.compensation import obs_saliency, obs_sweep, refit
-from rlcompress.compensation.obs import inverse_factor
+from rlcompress.compensation import obs_sweep, refit
 from rlcompress.pruning import element_mask
+from rlcompress.pruning.statistics import inverse_factor
 from rlcompress.quantization import fit_scale, largest_code
 from tests.compensation.problems import output_error, random_layer
 
@@ -122,32 +122,7 @@ def test_dead_and_equal_inputs_give_no_nan(hessian):
     codes, scale = swept(weight, torch.ones_like(weight, dtype=torch.bool), 4, hessian)
     assert (codes * scale[..., None]).isfinite().all()
     assert not codes[0, 1].any()
-    assert obs_saliency(weight, hessian).isfinite().all()
     assert refit(weight, hessian, torch.tensor([True, False, True, True])).isfinite().all()
-
-
-def test_inverse_factor():
-    _, _, hessian = random_layer(4, groups=2)
-    factor = inverse_factor(hessian).double()
-    damped = hessian.double() + 0.01 * torch.diag_embed(
-        hessian.double().diagonal(dim1=1, dim2=2).mean(1, keepdim=True).repeat(1, 18)
-    )
-    torch.testing.assert_close(
-        factor.transpose(1, 2) @ factor @ damped, torch.eye(18).double().repeat(2, 1, 1), atol=1e-3, rtol=0
-    )
-    assert torch.equal(factor, factor.triu())
-
-
-def test_saliency_is_the_error_that_removing_causes():
-    weight, _, hessian = random_layer(5, rows=1, columns=6)
-    damped = hessian[0].double() + 0.01 * hessian[0].diagonal().mean() * torch.eye(6)
-    saliency = obs_saliency(weight, hessian).flatten()
-    for j in range(6):
-        others = [i for i in range(6) if i != j]
-        change = torch.zeros(6, dtype=torch.double)
-        change[j] = -weight[0, 0, j]
-        change[others] = torch.linalg.solve(damped[others][:, others], -damped[others, j] * change[j])
-        assert float(saliency[j]) == pytest.approx(float(change @ damped @ change), rel=1e-3)
 
 
 @given(seed=st.integers(0, 100), groups=st.sampled_from([1, 2]))
