@@ -32,6 +32,7 @@ class Candidates:
         criterion: name of the importance criterion, see `rlcompress.pruning.CRITERIA`.
         hessian_images: how many calibration images the compensation looks at.
         correction_images: how many calibration images the BatchNorm correction looks at.
+        range_norm: exponent of the error that activation ranges make least, see `fit_ranges`.
 
     Raises:
         DataError: the calibration set is empty, or holds or causes values that are not finite.
@@ -46,6 +47,7 @@ class Candidates:
         criterion: str = "activation",
         hessian_images: int = 512,
         correction_images: int = 64,
+        range_norm: float = 3.0,
     ) -> None:
         if len(calibration) == 0:
             raise DataError("calibration set is empty; give at least one training image")
@@ -68,7 +70,7 @@ class Candidates:
         }
         self._moments = output_moments(self._template, network.layers, self._images)
         stored = _stored_tensors(self._template, set(network.reads.values()), self._images)
-        self._ranges = {name: fit_ranges(_samples(name, x), _WIDTHS) for name, x in stored.items()}
+        self._ranges = {name: fit_ranges(_samples(name, x), _WIDTHS, range_norm) for name, x in stored.items()}
         nonzero = {name: float((x != 0).float().mean()) for name, x in stored.items()}
         self.densities = {layer: nonzero[name] for layer, name in network.reads.items()}
         """Layer name -> share of nonzero inputs on the calibration images."""

@@ -1,4 +1,4 @@
-"""Quantizers for weights and activations, with ranges of least squared error."""
+"""Quantizers for weights and activations, with ranges of least error."""
 
 from rlcompress.quantization.activations import ActivationQuantizer, ActivationRange, fit_ranges
 from rlcompress.quantization.weights import QuantizedWeight, fit_scale, largest_code
