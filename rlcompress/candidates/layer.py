@@ -70,8 +70,8 @@ def compress(
 ) -> dict[int, QuantizedWeight]:
     """Compress one layer at several weight widths at once.
 
-    Inputs that were removed, or that the mask leaves no weight, are made up for by least squares; then the other
-    weights are removed and rounded by the OBS sweep.
+    The weights that stay are fitted by least squares, first without the inputs that were removed, then without the
+    weights that the mask removes; last they are rounded by the OBS sweep.
 
     Args:
         layer: the dense layer.
@@ -88,25 +88,19 @@ def compress(
     alive = live_rows.any(1)  # with one group: the layer; depthwise: the channels that stay
     rows = live_rows[alive][0] if groups == 1 else slice(None)
     columns = inputs.repeat_interleave(layer.hessian.shape[1] // len(inputs))
-    weight = refit(layer.grouped[alive], layer.hessian[alive], columns)[:, rows]
-    hessian = layer.hessian[alive][:, columns][:, :, columns]
+    weight = layer.grouped[alive][:, rows]
+    hessian = layer.hessian[alive]
+    weight = refit(weight, columns.expand_as(weight), hessian)[..., columns]
+    hessian = hessian[:, columns][:, :, columns]
     gradient = layer.statistics.gradient
     if gradient is not None:
         gradient = gradient[alive][:, rows][..., columns]
     mask = pruning.mask(LayerStatistics(weight, hessian, int(inputs.sum()), gradient))
-    used = mask.any(1).any(0)
-    weight = _widened(refit(weight, hessian, used), used)
-    scale = torch.stack([fit_scale((weight * mask).flatten(0, 1), bits) for bits in widths])
+    weight = refit(weight, mask, hessian)
+    scale = torch.stack([fit_scale(weight.flatten(0, 1), bits) for bits in widths])
     limit = torch.tensor([largest_code(bits) for bits in widths])
     codes = obs_sweep(weight, mask, scale.view(len(widths), *weight.shape[:2]), limit, hessian).flatten(1, 2)
     return {bits: _scattered(layer, outputs, columns, codes[i], scale[i], bits) for i, bits in enumerate(widths)}
-
-
-def _widened(weight: Tensor, used: Tensor) -> Tensor:
-    """[..., used D] -> [..., D] with zeros."""
-    full = torch.zeros(*weight.shape[:-1], len(used))
-    full[..., used] = weight
-    return full
 
 
 def _scattered(

@@ -3,7 +3,8 @@
 from rlcompress.compensation.gradients import loss_gradients
 from rlcompress.compensation.hessian import input_hessians
 from rlcompress.compensation.moments import Moments, affine_to, match_moments, output_moments, removed_outputs
-from rlcompress.compensation.obs import obs_sweep, refit
+from rlcompress.compensation.obs import obs_sweep
+from rlcompress.compensation.refit import refit
 
 __all__ = [
     "Moments",

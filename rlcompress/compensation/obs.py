@@ -7,7 +7,7 @@ Frantar & Alistarh, "SparseGPT" (ICML 2023), with the mask chosen beforehand.
 import torch
 from torch import Tensor
 
-from rlcompress.pruning.statistics import DAMPING, inverse_factor
+from rlcompress.pruning.statistics import inverse_factor
 
 _BLOCK = 64  # columns between two updates of all columns that remain
 
@@ -45,25 +45,3 @@ def obs_sweep(weight: Tensor, mask: Tensor, scale: Tensor, limit: Tensor, hessia
             left[..., j:stop] -= e[..., None] * factor[:, None, j, j:stop]
         left[..., stop:] -= error @ factor[:, start:stop, stop:]
     return codes[..., order.argsort()]
-
-
-def refit(weight: Tensor, hessian: Tensor, live: Tensor) -> Tensor:
-    """Least-squares weights of the inputs that remain after the others are removed.
-
-    W' = W H[:, live] H[live, live]^-1, which minimises the squared error of the outputs (He et al., ICCV 2017).
-
-    Args:
-        weight: [G, K / G, D].
-        hessian: [G, D, D].
-        live: [D] boolean.
-
-    Returns:
-        [G, K / G, live D].
-    """
-    if bool(live.all()):
-        return weight
-    inner = hessian[:, live][:, :, live]
-    damping = DAMPING * inner.diagonal(dim1=1, dim2=2).mean(1).clamp_min(torch.finfo(weight.dtype).tiny)
-    damped = inner + torch.eye(inner.shape[1]) * damping[:, None, None]
-    target = weight @ hessian[:, :, live] + weight[:, :, live] * damping[:, None, None]
-    return torch.linalg.solve(damped.double(), target.double(), left=False).float()

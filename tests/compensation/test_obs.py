@@ -3,7 +3,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rlcompress.compensation import obs_sweep, refit
+from rlcompress.compensation import obs_sweep
 from rlcompress.pruning import element_mask
 from rlcompress.pruning.statistics import inverse_factor
 from rlcompress.quantization import fit_scale, largest_code
@@ -122,36 +122,3 @@ def test_dead_and_equal_inputs_give_no_nan(hessian):
     codes, scale = swept(weight, torch.ones_like(weight, dtype=torch.bool), 4, hessian)
     assert (codes * scale[..., None]).isfinite().all()
     assert not codes[0, 1].any()
-    assert refit(weight, hessian, torch.tensor([True, False, True, True])).isfinite().all()
-
-
-@given(seed=st.integers(0, 100), groups=st.sampled_from([1, 2]))
-@settings(max_examples=20)
-def test_refit_is_damped_least_squares(seed, groups):
-    weight, x, hessian = random_layer(seed, groups)
-    live = torch.rand(18, generator=torch.Generator().manual_seed(seed)) < 0.6
-    live[seed % 18] = True
-    live[(seed + 1) % 18] = False
-    fitted = refit(weight, hessian, live)
-    for g in range(groups):
-        inner = x[g, live].double()
-        damping = 0.01 * inner.square().sum(1).mean()
-        # least squares on the inputs, and on rows that pull towards the old weights
-        rows = torch.cat([inner, damping.sqrt() * torch.eye(int(live.sum()))], 1)
-        wanted = torch.cat([weight[g].double() @ x[g].double(), damping.sqrt() * weight[g, :, live].double()], 1)
-        best = torch.linalg.lstsq(rows.T, wanted.T).solution.T
-        torch.testing.assert_close(fitted[g].double(), best, atol=2e-3, rtol=1e-3)
-
-
-def test_refit_without_removal_is_the_weight_itself():
-    weight, _, hessian = random_layer(6)
-    assert refit(weight, hessian, torch.ones(18, dtype=torch.bool)) is weight
-
-
-def test_refit_lowers_the_error_of_the_outputs():
-    for seed in range(10):
-        weight, _, hessian = random_layer(seed)
-        live = torch.arange(18) % 3 != 0
-        removed, refitted = -weight * ~live, torch.zeros_like(weight)
-        refitted[..., live] = refit(weight, hessian, live)
-        assert output_error(refitted - weight, hessian) < 0.5 * output_error(removed, hessian)
