@@ -44,7 +44,7 @@ class Candidates:
         network: TracedNetwork,
         calibration: Tensor,
         *,
-        criterion: str = "activation",
+        criterion: str = "obs",
         hessian_images: int = 512,
         correction_images: int = 64,
         range_norm: float = 3.0,
