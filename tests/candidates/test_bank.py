@@ -44,6 +44,16 @@ def test_eight_bits_stay_close_and_fewer_bits_go_away(bank):
     assert errors == sorted(errors)
 
 
+def test_refining_brings_the_outputs_nearer(bank):
+    dense, gains = bank.network.graph(X).detach(), []
+    for bits in (2, 3, 4, 5):
+        choices = choices_of(bank, LayerChoice(activation_bits=bits))
+        errors = [float((n(X) - dense).square().mean()) for n in (bank.stitch(choices), bank.refined(choices))]
+        assert errors[1] <= errors[0] * (1 + 1e-6)
+        gains.append(errors[1] < 0.99 * errors[0])
+    assert any(gains)
+
+
 def test_the_template_is_the_dense_network(bank):
     torch.testing.assert_close(bank.template()(X), bank.network.graph(X), atol=1e-4, rtol=1e-4)
 
