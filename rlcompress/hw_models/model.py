@@ -1,6 +1,7 @@
 """`HardwareModel`: energy and latency of compressed networks on a described accelerator."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,10 +33,23 @@ class _Known:
     def __init__(self, specs: Specs, network: PreparedNetwork, rules: Rules) -> None:
         self.specs = specs
         self.network = network
-        self.signature = Signature(network, rules)
-        self.memo = Memo(_INSTANCE_BITS, len(LEVELS) + 1)
-        self.totals = Memo(_TOTAL_BITS, 2)
+        self._rules = rules
         self.policies: dict[tuple[object, ...], tuple[object, NetworkCost]] = {}
+
+    @cached_property
+    def signature(self) -> Signature:
+        """Keys of operators; made, as the tables are, when arrays of policies come."""
+        return Signature(self.network, self._rules)
+
+    @cached_property
+    def memo(self) -> Memo:
+        """Known operator instances: energy by level and cycles."""
+        return Memo(_INSTANCE_BITS, len(LEVELS) + 1)
+
+    @cached_property
+    def totals(self) -> Memo:
+        """Known policies: energy and latency."""
+        return Memo(_TOTAL_BITS, 2)
 
 
 class _Later:
