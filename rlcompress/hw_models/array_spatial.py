@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from rlcompress.hw_models.arrays import SpatialArray
 from rlcompress.hw_models.description import Description
-from rlcompress.hw_models.parts import SpatialArray
 from rlcompress.hw_models.use import ArrayUse, run_width, tiles
 from rlcompress.hw_models.work import DEPTHWISE, Bools, Floats, Work
 from rlcompress.hw_models.zeros import executed_density, granule, independent, slowest

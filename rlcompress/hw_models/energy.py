@@ -7,15 +7,9 @@ from typing import Any
 import numpy as np
 
 from rlcompress.hw_models.array_rows import buffer_words
+from rlcompress.hw_models.arrays import RowStationaryArray
 from rlcompress.hw_models.description import Description
-from rlcompress.hw_models.parts import (
-    Buffer,
-    GatedEnergy,
-    MeasuredEnergy,
-    MultiplierEnergy,
-    RowStationaryArray,
-    UnitEnergy,
-)
+from rlcompress.hw_models.parts import Buffer, GatedEnergy, MeasuredEnergy, MultiplierEnergy, UnitEnergy
 from rlcompress.hw_models.sram import access_pj_per_bit
 from rlcompress.hw_models.traffic import Moves, Stored
 from rlcompress.hw_models.use import ArrayUse, run_width
