@@ -54,6 +54,7 @@ class PreparedNetwork:
         self._joins = graph.first_joins(structure)
         self._shares = graph.input_shares(structure)
         self._output_density = graph.output_densities(structure)
+        self._second = graph.second_operands(structure)
         self._first = np.array([not producers for producers in structure.producers])
         self._last: dict[int, NDArray[np.int64]] = {}
 
@@ -102,6 +103,8 @@ class PreparedNetwork:
             **arrays,
         )
         beyond = _beyond((work.weights * work.weight_bits * work.density).reshape(K.shape), rules.residency)
+        matmul = self._second >= 0
+        beyond[matmul] = 1.0 - on_chip[self._second[matmul]]
         return replace(work, weights_off_chip=beyond.ravel(), hidden_bits=_hidden_bits(work, hidden))
 
     def stored_bits(self, activation_bits: NDArray[np.generic], rules: Rules) -> Floats:

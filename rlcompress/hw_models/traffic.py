@@ -14,7 +14,7 @@ from rlcompress.hw_models.tiling import Extents, Room, best_tiling
 from rlcompress.hw_models.use import tiles
 from rlcompress.hw_models.work import KILOBYTE_BITS, LINEAR, Bools, Floats, Work
 
-_SHARES = ((0.5, 0.25, 0.25), (0.25, 0.5, 0.25), (0.25, 0.25, 0.5))
+_SHARES = ((0.6, 0.2, 0.2), (0.2, 0.6, 0.2), (0.1, 0.1, 0.8))
 """Ways to divide a shared buffer among weights, inputs and outputs."""
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from rlcompress import hw_models
 from rlcompress.errors import HardwareError, PolicyError
+from rlcompress.hw_models.parts import Residency
 from rlcompress.spec import ChoiceBatch, CompressionPolicy, LayerChoice, LayerSpec, NetworkReference, NetworkStructure
 from tests.hw_models.networks import residual_network, uniform
 
@@ -133,3 +134,20 @@ def test_every_figure_of_a_batch(structure):
     assert figures["macs"].shape == (4, len(structure.specs))
     assert figures["macs"][0, 1] == structure.specs[1].macs
     assert figures["macs"][3, 1] == structure.specs[1].macs / 2
+
+
+def test_both_operands_of_attention_are_activations():
+    """Scores of 16 tokens with 32 features: the second operand comes from where its producer left it."""
+    line = {"kind": "linear", "in_channels": 32, "out_channels": 32, "out_height": 16, "in_height": 16}
+    specs = (
+        LayerSpec(name="q", **line),
+        LayerSpec(name="k", **line),
+        LayerSpec(**{**line, "name": "scores", "kind": "matmul", "out_channels": 16, "inputs": ("q", "k")}),
+    )
+    model = hw_models.load(SPARSE)
+    scores = model.cost(specs, uniform(NetworkStructure(specs))).layers[2]
+    assert scores.macs == 16 * 16 * 32
+    assert scores.traffic_bits["DRAM weights"] == scores.traffic_bits["DRAM inputs"] == 0
+    apart = hw_models.HardwareModel(model.description.model_copy(update={"residency": Residency()}))
+    scores = apart.cost(specs, uniform(NetworkStructure(specs))).layers[2]
+    assert scores.traffic_bits["DRAM weights"] == 16 * 32 * 8
