@@ -10,7 +10,8 @@ from rlcompress.hw_models.array_rows import refetches
 from rlcompress.hw_models.array_spatial import lowered
 from rlcompress.hw_models.arrays import AtomicArray, RowStationaryArray, SpatialArray
 from rlcompress.hw_models.description import Description
-from rlcompress.hw_models.tiling import Extents, Room, best_tiling
+from rlcompress.hw_models.tiles import Extents, Room
+from rlcompress.hw_models.tiling import best_tiling
 from rlcompress.hw_models.use import tiles
 from rlcompress.hw_models.work import KILOBYTE_BITS, LINEAR, Bools, Floats, Work
 

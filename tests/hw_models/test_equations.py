@@ -10,7 +10,8 @@ from rlcompress.hw_models.array_fixed import padding_share
 from rlcompress.hw_models.memo import Memo
 from rlcompress.hw_models.sram import access_pj
 from rlcompress.hw_models.storage import FORMATS
-from rlcompress.hw_models.tiling import Extents, best_tiling
+from rlcompress.hw_models.tiles import Extents
+from rlcompress.hw_models.tiling import best_tiling
 from rlcompress.hw_models.zeros import slowest
 
 SPARSE = load("scalable_sparse_16x32").description
