@@ -83,6 +83,10 @@ class HardwareModel:
         )
         self._networks: dict[int, _Known] = {}
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """Processes get the description; what was remembered stays."""
+        return HardwareModel, (self.description,)
+
     @property
     def name(self) -> str:
         """Name of the description."""

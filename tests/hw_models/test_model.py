@@ -1,5 +1,6 @@
 """The public interface of the hardware models on a small residual network."""
 
+import pickle
 import subprocess
 import sys
 
@@ -151,3 +152,15 @@ def test_both_operands_of_attention_are_activations():
     apart = hw_models.HardwareModel(model.description.model_copy(update={"residency": Residency()}))
     scores = apart.cost(specs, uniform(NetworkStructure(specs))).layers[2]
     assert scores.traffic_bits["DRAM weights"] == 16 * 32 * 8
+
+
+def test_a_model_can_be_sent_to_another_process(structure):
+    model = hw_models.load(SPARSE)
+    policy = uniform(structure)
+    energy = model.cost(structure, policy).energy_uj
+    assert pickle.loads(pickle.dumps(model)).cost(structure, policy).energy_uj == energy
+
+
+def test_traffic_in_words(structure):
+    layer = hw_models.load("bitfusion_16x32").cost(structure, uniform(structure, weight_bits=4)).layers[1]
+    assert layer.traffic_words["DRAM weights"] * 4 == layer.traffic_bits["DRAM weights"]
