@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from rlcompress.candidates.layer import DenseLayer, compress, importance
 from rlcompress.candidates.template import StoredTensors, quantizable, quantizer_name
 from rlcompress.compensation import input_hessians, match_moments, output_moments
-from rlcompress.errors import DataError
+from rlcompress.errors import DataError, PolicyError
 from rlcompress.network.layers import bias_of, weighted
 from rlcompress.network.trace import TracedNetwork
 from rlcompress.pruning import filter_classes
@@ -82,8 +82,16 @@ class Candidates:
         """Codes and scales of one layer under a whole policy, which removes channels around it.
 
         Removed weights, input and output channels have code 0; scales of removed outputs are 1.
+
+        Raises:
+            PolicyError: the layer's granularity is not supported.
         """
         choice = choices[layer]
+        if choice.granularity not in SUPPORTED_GRANULARITIES:
+            raise PolicyError(
+                f"layer {layer!r}: candidates cannot be made with granularity {choice.granularity!r}; "
+                f"choose from {', '.join(SUPPORTED_GRANULARITIES)}"
+            )
         removed = self.removed_classes(choices)
         relevant = removed & self._seen[layer]
         return self._weights(layer, choice.granularity, choice.keep_ratio, relevant)[choice.weight_bits]

@@ -42,8 +42,8 @@ def search(
     from rlcompress.data import load_data
     from rlcompress.envs.problem import ProblemSettings
     from rlcompress.hw_models import load as load_hardware
-    from rlcompress.search import SearchSettings, run_search
-    from rlcompress.search.folder import RunFolder, file_hash
+    from rlcompress.searches import SearchSettings, run_search
+    from rlcompress.searches.folder import RunFolder, file_hash
 
     one_thread()
     if evaluations is None and minutes is None:

@@ -10,25 +10,25 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from rlcompress.candidates import Candidates
+from rlcompress.candidates import SUPPORTED_GRANULARITIES, Candidates
 from rlcompress.data import DataSplits, load_data
 from rlcompress.errors import RunError
 from rlcompress.evaluation import Evaluator, Score
-from rlcompress.hw_models import BatchCost, HardwareModel
+from rlcompress.hw_models import BatchCost, HardwareModel, bops_of
 from rlcompress.hw_models import load as load_hardware
 from rlcompress.network.cards import NetworkCard
 from rlcompress.network.trace import TracedNetwork, trace
 from rlcompress.network.weights import build
 from rlcompress.planning import ChoiceSpace, Planner, Proxy, SensitivityRow, measure_sensitivity
-from rlcompress.spec import ChoiceBatch, LayerChoice
+from rlcompress.spec import ChoiceBatch, LayerChoice, NetworkStructure
 
-TARGETS: dict[str, Callable[[BatchCost], NDArray[np.float64]]] = {
-    "energy": lambda cost: cost.energy_pj,
-    "latency": lambda cost: cost.latency_s,
-    "edp": lambda cost: cost.edp_js,
-    "bops": lambda cost: cost.bops,
+TARGETS: dict[str, Callable[[HardwareModel, NetworkStructure, ChoiceBatch], NDArray[np.float64]]] = {
+    "energy": lambda hardware, network, batch: hardware.costs(network, batch).energy_pj,
+    "latency": lambda hardware, network, batch: hardware.costs(network, batch).latency_s,
+    "edp": lambda hardware, network, batch: hardware.costs(network, batch).edp_js,
+    "bops": lambda hardware, network, batch: bops_of(network, batch),
 }
-"""What a search makes small: name -> figure [B] of B policies' costs."""
+"""What a search makes small: name -> figure [B] of B policies on an accelerator."""
 
 _SENSITIVITY_IMAGES = 128
 _FIRST_SLOPE = 60.0  # points a unit of relative logit error, typical of CIFAR networks; until something is measured
@@ -85,6 +85,9 @@ class ProblemSettings:
     def __post_init__(self) -> None:
         if self.target not in TARGETS:
             raise RunError(f"unknown target {self.target!r}; choose from {', '.join(TARGETS)}")
+        unknown = [name for name in self.granularities if name not in SUPPORTED_GRANULARITIES]
+        if unknown:
+            raise RunError(f"unknown granularity {unknown[0]!r}; choose from {', '.join(SUPPORTED_GRANULARITIES)}")
         if self.score_images < 1:
             raise RunError(f"score_images must be at least 1, got {self.score_images}")
 
@@ -164,7 +167,7 @@ class Problem:
         rows = measure_sensitivity(bank, space, calibration[-_SENSITIVITY_IMAGES:], on_progress)
 
         def log_cost(batch: ChoiceBatch) -> NDArray[np.float64]:
-            return np.log(TARGETS[settings.target](hardware.costs(network.structure, batch)))
+            return np.log(TARGETS[settings.target](hardware, network.structure, batch))
 
         planner = Planner(space, Proxy(rows, space), log_cost, evaluator.logit_variance)
         return cls(network, hardware, bank, evaluator, space, planner, settings, rows)

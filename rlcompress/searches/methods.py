@@ -10,7 +10,7 @@ from stable_baselines3.common.logger import Logger, configure
 
 from rlcompress.agents import CompositeAgent
 from rlcompress.envs import BudgetSpent, CompressionEnv, FlattenAction, Problem, ResidualAction
-from rlcompress.search.settings import SearchSettings
+from rlcompress.searches.settings import SearchSettings
 from rlcompress.spec import GRANULARITIES, ChoiceBatch
 
 Method = Callable[[Problem, SearchSettings, Path | None], None]
@@ -32,10 +32,9 @@ def composite(problem: Problem, settings: SearchSettings, folder: Path | None) -
         actor_last_layer=0.0,
         random_warmup=False,
         learning_starts=len(problem.space.layers),
-        noise_std=float(__import__("os").environ.get("NS", "0.2")),
-        learning_rate=float(__import__("os").environ.get("LR", "1e-3")),
-        actor_warmup=int(__import__("os").environ.get("AW", "0")),
-        decay=float(__import__("os").environ.get("DC", "1e-4")),
+        noise_std=0.15,
+        actor_warmup=30 * len(problem.space.layers),
+        decay=1e-2,
     )
     try:
         observations, actions = _planned_episode(env, settings.seed)

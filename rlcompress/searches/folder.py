@@ -20,7 +20,7 @@ from rlcompress.envs import Outcome, policy_id
 from rlcompress.errors import RunError
 from rlcompress.evaluation import Score
 from rlcompress.planning import SensitivityRow
-from rlcompress.search.result import SearchResult
+from rlcompress.searches.result import SearchResult
 
 _LIBRARIES = ("torch", "numpy", "gymnasium", "stable-baselines3")
 
@@ -29,12 +29,16 @@ class RunFolder:
     """A folder that one search writes to.
 
     Args:
-        path: made if it does not exist.
+        path: of the folder; nothing is written before `begin`.
         settings: what the run was asked to do, JSON-able; written to run.json.
         resume: whether to go on with the run that the folder holds.
 
+    Attributes:
+        path: of the folder.
+        recorded: scores by policy id of the run that is resumed, in the order of its evaluations.
+
     Raises:
-        RunError: the folder holds another run, or nothing to resume, or cannot be written.
+        RunError: the folder holds another run, or nothing to resume, or a damaged history.
     """
 
     def __init__(self, path: str | Path, settings: dict[str, Any], *, resume: bool = False) -> None:
@@ -44,13 +48,21 @@ class RunFolder:
             self._check_same(settings)
         elif self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
             raise RunError(f"{path} is not empty; give a new folder with --out, or go on with that run by --resume")
+        self._settings = settings
+        self.recorded = self._read_history() if resume else {}
+
+    def begin(self) -> None:
+        """Make the folder with its run.json, unless the run is resumed.
+
+        Raises:
+            RunError: it cannot be written.
+        """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            if not resume:
-                self.write("run.json", json.dumps({"settings": settings, **_provenance()}, indent=1) + "\n")
+            if not (self.path / "run.json").exists():
+                self.write("run.json", json.dumps({"settings": self._settings, **_provenance()}, indent=1) + "\n")
         except OSError as error:
-            raise RunError(f"cannot write to {path} ({error.strerror}); give another folder with --out") from None
-        self.recorded = self._read_history() if resume else {}
+            raise RunError(f"cannot write to {self.path} ({error.strerror}); give another folder with --out") from None
 
     def write(self, name: str, text: str) -> None:
         """Write a file in one step, so that it is never half there."""

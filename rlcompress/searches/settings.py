@@ -16,7 +16,7 @@ class SearchSettings:
         max_drop: points of the metric that may be lost.
         evaluations: real evaluations, or None to search for ``minutes``.
         minutes: wall-clock minutes, or None.
-        agent: name in `rlcompress.search.methods.METHODS`.
+        agent: name in `rlcompress.searches.methods.METHODS`.
         seed: of everything that is drawn by chance.
         problem: target, granularities, bits and scoring images.
 

@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 
 from rlcompress.envs import Outcome
 
-_FINALISTS = 8
+_BOLDEST = 8  # policies within the allowed drop
+_SPREAD = 5  # policies over the whole front
 _MILD_POINTS = 5.0
 _LEAST_SPREAD = 0.1  # points; a fit on few outcomes would look too good
 
@@ -39,9 +40,9 @@ def finalists(outcomes: Sequence[Outcome], max_drop: float) -> list[Outcome]:
     """
     drops = blended_drops(outcomes)
     saved = np.array([o.saved_pct for o in outcomes])
-    allowed = [int(i) for i in np.argsort(-saved, kind="stable") if drops[i] <= max_drop][:_FINALISTS]
+    allowed = [int(i) for i in np.argsort(-saved, kind="stable") if drops[i] <= max_drop][:_BOLDEST]
     front = pareto(saved, drops)
-    spread = [front[int(i)] for i in np.linspace(0, len(front) - 1, min(_FINALISTS, len(front))).round()]
+    spread = [front[int(i)] for i in np.linspace(0, len(front) - 1, min(_SPREAD, len(front))).round()]
     chosen = dict.fromkeys([*allowed, *spread, int(np.argmin(drops))])
     return [outcomes[i] for i in chosen]
 

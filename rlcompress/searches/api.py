@@ -8,10 +8,10 @@ from rlcompress.hw_models import HardwareModel
 from rlcompress.hw_models import load as load_hardware
 from rlcompress.network.cards import NetworkCard
 from rlcompress.network.trace import trace
-from rlcompress.search.folder import RunFolder
-from rlcompress.search.result import SearchResult
-from rlcompress.search.run import OnProgress, run_search
-from rlcompress.search.settings import SearchSettings
+from rlcompress.searches.folder import RunFolder
+from rlcompress.searches.result import SearchResult
+from rlcompress.searches.run import OnProgress, run_search
+from rlcompress.searches.settings import SearchSettings
 
 
 def search(

@@ -4,22 +4,23 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import nn
 
 from rlcompress.data import DataSplits, ImageSet
 from rlcompress.envs import Outcome, Problem, policy_id
 from rlcompress.errors import RunError
-from rlcompress.evaluation import Evaluator
+from rlcompress.evaluation import Evaluator, Score
 from rlcompress.hw_models import HardwareModel
 from rlcompress.network.cards import NetworkCard
 from rlcompress.network.trace import TracedNetwork
-from rlcompress.search.folder import RunFolder
-from rlcompress.search.methods import METHODS, propose
-from rlcompress.search.result import Figures, FrontEntry, SearchResult
-from rlcompress.search.selection import finalists, pareto
-from rlcompress.search.settings import SearchSettings
-from rlcompress.search.telemetry import Telemetry
+from rlcompress.searches.folder import RunFolder
+from rlcompress.searches.methods import METHODS, propose
+from rlcompress.searches.result import Figures, FrontEntry, SearchResult
+from rlcompress.searches.selection import finalists, pareto
+from rlcompress.searches.settings import SearchSettings
+from rlcompress.searches.telemetry import Telemetry
 from rlcompress.spec import REFERENCE_BITS, ChoiceBatch, CompressionPolicy
 
 
@@ -83,7 +84,8 @@ def run_search(
     problem.budget = settings.evaluations
     problem.deadline = None if settings.minutes is None else started + 60.0 * settings.minutes
     _explore(problem, settings, folder, report)
-    front = _front(problem, card, data, settings, report)
+    fresh = _evaluator(problem, card, _fresh_search_images(data, settings))
+    front, tested = _front(problem, settings, fresh, lambda: _evaluator(problem, card, data.test), report)
     within = [entry for entry in front if entry.drop_search <= settings.max_drop]
     if not within:
         nearest = min(entry.drop_search for entry in front)
@@ -91,7 +93,7 @@ def run_search(
             f"no policy loses at most {settings.max_drop:g} points: the nearest loses {nearest:.2f}; "
             "allow more with --max-drop, or more bits with --max-bits"
         )
-    baseline, reference = (_dense_figures(problem, card, data, bits) for bits in (8, REFERENCE_BITS))
+    baseline, reference = (_dense_figures(problem, bits, fresh, tested) for bits in (8, REFERENCE_BITS))
     result = SearchResult(
         network=network.name,
         hardware=hardware.name,
@@ -113,6 +115,10 @@ def run_search(
 def _explore(problem: Problem, settings: SearchSettings, folder: RunFolder | None, report: OnProgress) -> None:
     """Let the method propose policies, with every evaluation recorded, logged and reported."""
     best = 0.0
+    if folder is not None:
+        folder.begin()
+        folder.save_sensitivity(problem.sensitivity)
+        problem.recorded = folder.recorded
     with Telemetry(folder.path if folder else None) as telemetry:
 
         def on_outcome(outcome: Outcome) -> None:
@@ -125,48 +131,48 @@ def _explore(problem: Problem, settings: SearchSettings, folder: RunFolder | Non
             report(Progress("search", outcome.number, settings.evaluations, best, outcome))
 
         problem.on_outcome = on_outcome
-        if folder is not None:
-            problem.recorded = folder.recorded
-            folder.save_sensitivity(problem.sensitivity)
         propose(problem, settings, folder.path if folder else None)
 
 
 def _front(
-    problem: Problem, card: NetworkCard, data: DataSplits, settings: SearchSettings, report: OnProgress
-) -> list[FrontEntry]:
+    problem: Problem,
+    settings: SearchSettings,
+    fresh: Evaluator,
+    open_test: Callable[[], Evaluator],
+    report: OnProgress,
+) -> tuple[list[FrontEntry], Evaluator]:
     """Score the finalists on fresh search images, keep those that no other beats, and test them once."""
     chosen = finalists(list(problem.outcomes.values()), settings.max_drop)
-    rescored = _evaluator(problem, card, _fresh_search_images(data, settings))
     networks: list[nn.Module] = [problem.bank.stitch(problem.choices(o.choices)) for o in chosen]
-    search_scores = []
+    scores = []
     for i, network in enumerate(networks):
-        search_scores.append(rescored.score(network))
+        scores.append(fresh.score(network))
         report(Progress("final", i + 1, 2 * len(networks)))
-    saved = torch.tensor([o.saved_pct for o in chosen]).numpy()
-    front = pareto(saved, torch.tensor([s.drop for s in search_scores]).numpy())
-    tested = _evaluator(problem, card, data.test)
+    saved, drops = np.array([o.saved_pct for o in chosen]), np.array([s.drop for s in scores])
+    front = pareto(saved, drops)
+    tested = open_test()
     entries = []
     for done, i in enumerate(front):
-        outcome, search, test = chosen[i], search_scores[i], tested.score(networks[i])
+        entries.append(_entry(problem, chosen[i], scores[i], tested.score(networks[i])))
         report(Progress("final", len(networks) + done + 1, len(networks) + len(front)))
-        figures = Figures(
+    return entries, tested
+
+
+def _entry(problem: Problem, outcome: Outcome, search: Score, test: Score) -> FrontEntry:
+    return FrontEntry(
+        id=policy_id(outcome.choices),
+        figures=Figures(
             energy_uj=outcome.energy_uj,
             latency_ms=outcome.latency_ms,
             metric_search=search.metric,
             metric_test=test.metric,
-        )
-        entries.append(
-            FrontEntry(
-                id=policy_id(outcome.choices),
-                figures=figures,
-                energy_saved_pct=_energy_saved_pct(problem, outcome),
-                drop_search=search.drop,
-                drop_test=test.drop,
-                images_test=test.images,
-                policy=_policy(problem, outcome.choices, search.drop),
-            )
-        )
-    return entries
+        ),
+        energy_saved_pct=_energy_saved_pct(problem, outcome),
+        drop_search=search.drop,
+        drop_test=test.drop,
+        images_test=test.images,
+        policy=_policy(problem, outcome.choices, search.drop),
+    )
 
 
 def _policy(problem: Problem, choices: ChoiceBatch, drop: float) -> CompressionPolicy:
@@ -187,15 +193,14 @@ def _energy_saved_pct(problem: Problem, outcome: Outcome) -> float:
     return 100.0 * (1.0 - outcome.energy_uj / float(problem.costs(problem.space.uniform(8)).energy_uj[0]))
 
 
-def _dense_figures(problem: Problem, card: NetworkCard, data: DataSplits, bits: int) -> Figures:
+def _dense_figures(problem: Problem, bits: int, search: Evaluator, test: Evaluator) -> Figures:
     """The pretrained network's metrics beside its cost at dense ``bits``."""
     cost = problem.costs(problem.space.uniform(bits))
-    search, test = (_evaluator(problem, card, images).dense for images in (data.search, data.test))
     return Figures(
         energy_uj=float(cost.energy_uj[0]),
         latency_ms=float(cost.latency_ms[0]),
-        metric_search=search.metric,
-        metric_test=test.metric,
+        metric_search=search.dense.metric,
+        metric_test=test.dense.metric,
     )
 
 
