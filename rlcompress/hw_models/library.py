@@ -58,6 +58,8 @@ def parse_description(text: str, source: str) -> Description:
         HardwareError: the text is not YAML, or a key is unknown, missing or out of range.
     """
     try:
+        if "*" in text and any(isinstance(token, yaml.AliasToken) for token in yaml.scan(text)):
+            raise HardwareError(f"{source}: a description has no aliases (*name); write the value out")
         values = yaml.safe_load(text)
     except (yaml.YAMLError, RecursionError) as error:
         problem = " ".join(str(error).split())

@@ -25,6 +25,13 @@ _NETWORKS = 8
 _POLICIES = 256
 _INSTANCE_BITS = 19
 _TOTAL_BITS = 17
+_MOST_INSTANCES = 1 << 17
+"""Operator instances that are worked on at once, which bounds memory."""
+
+
+def _rows(batch: ChoiceBatch, rows: slice | NDArray[np.intp]) -> ChoiceBatch:
+    """Some of the batch's policies."""
+    return ChoiceBatch(*(getattr(batch, name)[rows] for name in ChoiceBatch.__slots__))
 
 
 class _Known:
@@ -163,6 +170,10 @@ class HardwareModel:
 
     def _table(self, known: _Known, batch: ChoiceBatch, codes: Codes) -> Floats:
         """[7, S, B] energy by level in pJ and cycles, of known instances from the memo."""
+        policies, limit = batch.shape[0], max(1, _MOST_INSTANCES // max(1, len(known.network.specs)))
+        if policies > limit:
+            parts = [_rows(batch, slice(start, start + limit)) for start in range(0, policies, limit)]
+            return np.concatenate([self._table(known, part, codes_of(part)) for part in parts], axis=2)
         keys = known.signature.keys(codes, batch)
         slots = known.memo.find(keys)
         if slots.min(initial=0) < 0:
@@ -175,7 +186,7 @@ class HardwareModel:
     def _learn(self, known: _Known, batch: ChoiceBatch, keys: Keys, slots: NDArray[np.int64]) -> None:
         """Compute the unknown instances and remember them."""
         rows = np.flatnonzero((slots < 0).any(axis=0))
-        part = ChoiceBatch(*(getattr(batch, name)[rows] for name in ChoiceBatch.__slots__))
+        part = _rows(batch, rows)
         unknown, first = np.unique(np.where(slots[:, rows] < 0, keys[:, rows], 0).ravel(), return_index=True)
         first = first[unknown != 0]
         values = self._compute(known.network.work(part, self._rules).take(first))

@@ -107,7 +107,7 @@ def policy_keys(codes: Codes) -> Keys:
 def codes_of(batch: ChoiceBatch) -> Codes:
     """[L + 1, B] codes of the choices and of what they remove from outputs (the last row is zero); [L, B] widths."""
     policies, layers = batch.shape
-    keep: NDArray[Any] = np.ascontiguousarray(batch.keep_ratio.T).view(np.uint64)
+    keep: NDArray[Any] = np.ascontiguousarray(batch.keep_ratio.T, np.float64).view(np.uint64)
     granularity = batch.granularity.T
     choice = np.zeros((layers + 1, policies), np.uint64)
     removal = np.zeros_like(choice)

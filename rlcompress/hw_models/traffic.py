@@ -75,9 +75,9 @@ def stored_operands(work: Work, description: Description, weights: Floats) -> St
 
 
 def whole_tiles(work: Work, description: Description) -> Floats:
-    """Output channels padded to whole columns of the array."""
+    """Output channels padded to whole columns of the array, where a layer has no groups."""
     columns = getattr(description.array, "columns", 1)
-    return np.asarray(work.G * tiles(work.group_outputs, columns) * columns)
+    return np.where(work.G > 1, work.K, tiles(work.K, columns) * columns)
 
 
 def _expanded(work: Work, description: Description) -> Bools:
@@ -156,13 +156,39 @@ def _mapped(work: Work, description: Description, stored: Stored, cycles: Floats
 
 
 def _tiled(work: Work, description: Description, stored: Stored, cycles: Floats) -> Moves:
-    """The best tiling of every layer."""
-    one = np.ones_like(work.K)
+    """The best tiling of every layer; groups come one after the other, each with its own channels."""
+    groups = np.where(work.computes, work.G, 1.0)
+    images, computes = description.batch, work.computes
     cycles_first = description.traffic.goal == "cycles"
-    initial = stored.sums if description.writeback == "partial sums" else 0.0 * one
+    initial = np.where(computes & (description.writeback == "partial sums"), stored.sums, 0.0)
+    extents = _extents(work, description, stored, groups)
+    if cycles_first:
+        slack = cycles * description.dram.bits_per_cycle - stored.outputs - initial
+        extents = replace(extents, slack_bits=slack / groups)
+    rooms = _rooms(description, np.ones_like(groups))
+    columns = getattr(description.array, "columns", 16)
+    best = best_tiling(extents, rooms, columns, dividing=description.traffic.dividing)
+    fill = best.tile_bits if cycles_first else _first_tiles(stored, rooms)
+    return Moves(
+        weights=best.weights * groups / images,
+        inputs=best.inputs * groups / images,
+        outputs=stored.outputs,
+        sums_in=initial + best.spills * stored.sums,
+        sums_out=best.spills * stored.sums,
+        fill=np.where(computes, fill / images, 0.0),
+        schedule=np.where(computes, best.schedule, -1.0),
+        k_tile=best.k_tile,
+        c_tile=best.c_tile,
+        x_tile=best.x_tile,
+    )
+
+
+def _extents(work: Work, description: Description, stored: Stored, groups: Floats) -> Extents:
+    """One group of every layer as the tiling sees it; pool and add as one channel."""
+    one = np.ones_like(groups)
     flat = _expanded(work, description) | ~work.computes
-    extents = Extents(
-        K=np.where(work.computes, work.K, one),
+    return Extents(
+        K=np.where(work.computes, work.group_outputs, one),
         C=np.where(work.computes, work.group_inputs, one),
         P=work.P,
         Q=work.Q,
@@ -170,28 +196,11 @@ def _tiled(work: Work, description: Description, stored: Stored, cycles: Floats)
         S=np.where(flat, one, work.S),
         stride=np.where(flat, one, work.stride),
         images=one * description.batch,
-        weight_bits=stored.weights,
-        input_bits=stored.inputs,
-        sum_bits=stored.sums,
+        weight_bits=stored.weights / groups,
+        input_bits=stored.inputs / groups,
+        sum_bits=stored.sums / groups,
         input_price=work.input_off_chip,
         weight_price=work.weights_off_chip,
-        slack_bits=cycles * description.dram.bits_per_cycle - stored.outputs - initial if cycles_first else None,
-    )
-    columns = getattr(description.array, "columns", 16)
-    best = best_tiling(extents, _rooms(description, one), columns, dividing=description.traffic.dividing)
-    images = description.batch
-    fill = best.tile_bits if cycles_first else _first_tiles(stored, _rooms(description, one))
-    return Moves(
-        weights=best.weights / images,
-        inputs=best.inputs / images,
-        outputs=stored.outputs,
-        sums_in=np.where(work.computes, initial, 0.0) + best.spills * stored.sums,
-        sums_out=best.spills * stored.sums,
-        fill=np.where(work.computes, fill / images, 0.0),
-        schedule=np.where(work.computes, best.schedule, -1.0),
-        k_tile=best.k_tile,
-        c_tile=best.c_tile,
-        x_tile=best.x_tile,
     )
 
 

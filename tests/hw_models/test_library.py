@@ -65,6 +65,11 @@ def test_mistakes_are_named(old, new, message):
     assert "\n" not in str(error.value)
 
 
+def test_aliases_are_refused():
+    with pytest.raises(HardwareError, match="has no aliases"):
+        hw_models.parse_description("a: &a [1, 1]\nname: [*a, *a]\n", "x.yaml")
+
+
 @pytest.mark.parametrize("text", ["", "[1, 2]", "a: [", "1", "? [a]\n: 1", "1: 2"])
 def test_what_is_no_description_is_refused_in_one_line(text):
     with pytest.raises(HardwareError, match=r"^x\.yaml: ") as error:

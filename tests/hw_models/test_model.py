@@ -7,6 +7,7 @@ import sys
 import numpy as np
 import pytest
 
+import rlcompress.hw_models.model
 from rlcompress import hw_models
 from rlcompress.errors import HardwareError, PolicyError
 from rlcompress.hw_models.parts import Residency
@@ -164,3 +165,13 @@ def test_a_model_can_be_sent_to_another_process(structure):
 def test_traffic_in_words(structure):
     layer = hw_models.load("bitfusion_16x32").cost(structure, uniform(structure, weight_bits=4)).layers[1]
     assert layer.traffic_words["DRAM weights"] * 4 == layer.traffic_bits["DRAM weights"]
+
+
+def test_large_batches_are_worked_on_in_parts(structure, monkeypatch):
+    policies = policies_of(structure) * 3
+    choices = ChoiceBatch.of(policies, structure.layers)
+    whole = hw_models.load(SPARSE).costs(structure, choices)
+    monkeypatch.setattr(rlcompress.hw_models.model, "_MOST_INSTANCES", 20)
+    parts = hw_models.load(SPARSE).costs(structure, choices)
+    assert parts.energy_pj.tolist() == pytest.approx(whole.energy_pj.tolist())
+    assert parts.cycles == pytest.approx(whole.cycles)
