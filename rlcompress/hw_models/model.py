@@ -156,13 +156,14 @@ class HardwareModel:
         return HardwareModel(self.description.model_copy(update={"batch": images}))
 
     def figures(self, specs: Specs, batch: ChoiceBatch) -> dict[str, Floats]:
-        """Every figure of `Figures` but energy, as [B, S] arrays, computed without the memo."""
+        """Every figure of `Figures` as [B, S] arrays, computed anew; energy is that of all levels."""
         known = self._known(specs)
         self._check_widths(known.network, batch)
         figures = evaluate(known.network.work(batch, self._rules), self.description)
         shape = (len(known.network.specs), batch.shape[0])
-        names = [name for name in figures.__dataclass_fields__ if name != "energy_pj"]
-        return {name: getattr(figures, name).reshape(shape).T for name in names}
+        values = {name: getattr(figures, name) for name in figures.__dataclass_fields__}
+        values["energy_pj"] = figures.energy_pj.sum(axis=0)
+        return {name: value.reshape(shape).T for name, value in values.items()}
 
     @property
     def _seconds(self) -> float:

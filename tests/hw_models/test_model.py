@@ -12,7 +12,7 @@ from rlcompress import hw_models
 from rlcompress.errors import HardwareError, PolicyError
 from rlcompress.hw_models.parts import Residency
 from rlcompress.spec import ChoiceBatch, CompressionPolicy, LayerChoice, LayerSpec, NetworkReference, NetworkStructure
-from tests.hw_models.networks import residual_network, uniform
+from tests.hw_models.networks import residual_network, uniform, without_depthwise
 
 SPARSE = "scalable_sparse_16x32"
 
@@ -175,3 +175,25 @@ def test_large_batches_are_worked_on_in_parts(structure, monkeypatch):
     parts = hw_models.load(SPARSE).costs(structure, choices)
     assert parts.energy_pj.tolist() == pytest.approx(whole.energy_pj.tolist())
     assert parts.cycles == pytest.approx(whole.cycles)
+
+
+@pytest.mark.parametrize("name", hw_models.available())
+@pytest.mark.parametrize("size", [12, 24])
+def test_what_is_looked_up_is_what_is_computed(name, size):
+    """Figures of an instance depend on nothing that its key leaves out."""
+    model = hw_models.load(name)
+    network = residual_network(size)
+    structure = NetworkStructure(network if "depthwise" in model.description.kinds else without_depthwise(network))
+    random = np.random.default_rng(size)
+    shape = (150, len(structure.layers))
+    granularity = random.integers(0, 8, shape)
+    granularity[:, 2] = np.where(granularity[:, 1] == 7, 7, np.minimum(granularity[:, 2], 6))
+    granularity[:, -1] %= 7
+    keep = np.where(granularity == 0, 1.0, random.choice([0.3, 0.5, 0.9], shape))
+    bits = [random.choice([2, 4, 5, 8, 16], shape) for _ in range(2)]
+    batch = ChoiceBatch(granularity, keep, *bits)
+    costs, figures = model.costs(structure, batch), model.figures(structure, batch)
+    assert costs.cycles == pytest.approx(figures["cycles"])
+    first = model.cost(structure, batch.choices(0, structure.layers))
+    assert costs.layer_pj[0] == pytest.approx([layer.total_pj for layer in first.layers])
+    assert costs.energy_pj == pytest.approx(figures["energy_pj"].sum(axis=1))
