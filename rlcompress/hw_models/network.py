@@ -51,6 +51,8 @@ class PreparedNetwork:
         self.fused = graph.fused_outputs(structure)
         self._static = static_arrays(self.specs)
         self._kind = np.array([KINDS.index(spec.kind) for spec in self.specs])
+        self._depthwise = np.array([[spec.kind == "depthwise"] for spec in self.specs])
+        self._groups = np.array([[float(spec.groups)] for spec in self.specs])
         self._joins = graph.first_joins(structure)
         self._shares = graph.input_shares(structure)
         self._output_density = graph.output_densities(structure)
@@ -83,7 +85,8 @@ class PreparedNetwork:
         on_chip = self.on_chip(K, stored, rules)
         hidden = self.hidden(rules)
         arrays: dict[str, Any] = {name: np.repeat(values, policies) for name, values in self._static.items()}
-        G = self._groups(K, C)
+        K = np.where(self._depthwise, np.minimum(K, C), K)  # an output without its input is a constant
+        G = np.where(self._depthwise, K, np.minimum(np.minimum(K, C), self._groups))
         work = Work(
             kind=np.repeat(self._kind, policies),
             K=K.ravel(),
@@ -147,11 +150,6 @@ class PreparedNetwork:
             if producers:
                 bits[i] = stored[list(producers)].max(axis=0)
         return bits
-
-    def _groups(self, K: Floats, C: Floats) -> Floats:
-        groups = np.array([spec.groups for spec in self.specs], np.float64)[:, None]
-        depthwise = np.array([spec.kind == "depthwise" for spec in self.specs])[:, None]
-        return np.where(depthwise, np.minimum(K, C), np.minimum(np.minimum(K, C), groups))
 
 
 def _hidden_bits(work: Work, hidden: NDArray[np.bool_]) -> Floats:

@@ -13,7 +13,7 @@ from rlcompress.hw_models.description import Description
 from rlcompress.hw_models.tiles import Extents, Room
 from rlcompress.hw_models.tiling import best_tiling
 from rlcompress.hw_models.use import tiles
-from rlcompress.hw_models.work import KILOBYTE_BITS, LINEAR, Bools, Floats, Work
+from rlcompress.hw_models.work import DEPTHWISE, KILOBYTE_BITS, LINEAR, Bools, Floats, Work
 
 _SHARES = ((0.6, 0.2, 0.2), (0.2, 0.6, 0.2), (0.1, 0.1, 0.8))
 """Ways to divide a shared buffer among weights, inputs and outputs."""
@@ -77,7 +77,8 @@ def stored_operands(work: Work, description: Description, weights: Floats) -> St
 def whole_tiles(work: Work, description: Description) -> Floats:
     """Output channels padded to whole columns of the array, where a layer has no groups."""
     columns = getattr(description.array, "columns", 1)
-    return np.where(work.G > 1, work.K, tiles(work.K, columns) * columns)
+    alone = (work.G > 1) | (work.kind == DEPTHWISE)
+    return np.where(alone, work.K, tiles(work.K, columns) * columns)
 
 
 def _expanded(work: Work, description: Description) -> Bools:
