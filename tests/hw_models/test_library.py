@@ -41,7 +41,7 @@ def test_a_file_is_read(tmp_path):
     ("old", "new", "message"),
     [
         ("rows: 4", "rows: 0", r"line 7: array.rows: .* greater than 0, got 0"),
-        ("rows: 4", "row: 4", r"line 7: array.rows: Field required"),
+        ("rows: 4", "row: 4", r"line 7: array.rows: is missing; add this key"),
         ("kb: 8, read_pj_per_bit: 0.1", "kb: -8, read_pj_per_bit: 0.1", r"line 10: buffers.0.kb: .*greater than 0"),
         ("kb: 8, read", "kb: 0.001, read", r"W of 0.001 kB cannot hold one tile; raise its kb"),
         ("holds: [weights]", "holds: [inputs]", r"buffers must hold weights exactly once, got 0; mend 'holds'"),
@@ -51,8 +51,12 @@ def test_a_file_is_read(tmp_path):
             r"line 10: buffers.0: give either read_pj_per_bit and write_pj_per_bit, or sram",
         ),
         ("type: unit", "type: magic", r"line 8: mac: .*'unit', 'multiplier'"),
-        ("dram: {pj_per_bit: 10, bits_per_cycle: 32}\n", "", r"dram: Field required"),
-        ("vector: {lanes: 4}", "vector: {lanes: 4}\nspeed: 1", r"line 14: speed: Extra inputs are not permitted"),
+        ("dram: {pj_per_bit: 10, bits_per_cycle: 32}\n", "", r"dram: is missing; add this key"),
+        (
+            "vector: {lanes: 4}",
+            "vector: {lanes: 4}\nspeed: 1",
+            r"line 14: speed: is no key of a description; mend its name or remove it",
+        ),
         ("clock_mhz: 100", "clock_mhz: .nan", r"line 5: clock_mhz: .*"),
         ("vector: {lanes: 4}", "vector: {lanes: 4}\ntraffic: {type: mapped}", r"'mapped' needs array.type"),
         ("vector: {lanes: 4}", "vector: {lanes: 4}\nkinds: [conv3d]", r"line 14: kinds.0: Input should be 'conv'"),
