@@ -11,10 +11,10 @@ from torch import Tensor, nn
 from rlcompress.candidates.layer import DenseLayer, compress, importance
 from rlcompress.candidates.template import StoredTensors, quantizable, quantizer_name
 from rlcompress.compensation import input_hessians, match_moments, output_moments
-from rlcompress.errors import DataError, PolicyError
+from rlcompress.errors import DataError, PolicyError, RunError
 from rlcompress.network.layers import bias_of, weighted
 from rlcompress.network.trace import TracedNetwork
-from rlcompress.pruning import filter_classes
+from rlcompress.pruning import CRITERIA, filter_classes
 from rlcompress.quantization import ActivationRange, QuantizedWeight, fit_ranges
 from rlcompress.spec import REFERENCE_BITS, LayerChoice
 
@@ -38,6 +38,7 @@ class Candidates:
 
     Raises:
         DataError: the calibration set is empty, or holds or causes values that are not finite.
+        RunError: the criterion is unknown.
     """
 
     def __init__(
@@ -51,6 +52,8 @@ class Candidates:
     ) -> None:
         if len(calibration) == 0:
             raise DataError("calibration set is empty; give at least one training image")
+        if criterion not in CRITERIA:
+            raise RunError(f"unknown criterion {criterion!r}; choose from {', '.join(CRITERIA)}")
         self.network = network
         self._criterion = criterion
         self._template = quantizable(network).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -84,7 +87,7 @@ class Candidates:
         Removed weights, input and output channels have code 0; scales of removed outputs are 1.
 
         Raises:
-            PolicyError: the layer's granularity is not supported.
+            PolicyError: the layer's granularity is none of `SUPPORTED_GRANULARITIES`.
         """
         choice = choices[layer]
         if choice.granularity not in SUPPORTED_GRANULARITIES:

@@ -51,7 +51,8 @@ def _grouped_columns(layer: WeightedLayer, x: Tensor) -> Tensor:
     """Inputs as [G, D, columns]."""
     if isinstance(layer, nn.Linear):
         return x.T[None]
-    assert isinstance(layer.padding, tuple)
-    patches = F.unfold(x, layer.kernel_size, layer.dilation, layer.padding, layer.stride)
+    mode = "constant" if layer.padding_mode == "zeros" else layer.padding_mode
+    padded = F.pad(x, layer._reversed_padding_repeated_twice, mode)  # resolves "same", too
+    patches = F.unfold(padded, layer.kernel_size, layer.dilation, 0, layer.stride)
     per_group = patches.unflatten(1, (layer.groups, -1))
     return per_group.permute(1, 2, 0, 3).flatten(2)

@@ -84,7 +84,8 @@ class _Propagation:
             if module.groups == 1:
                 return self._fresh(module.out_channels)
             if module.groups == module.in_channels == module.out_channels:
-                return self._input(node)
+                channels = self._input(node)  # a channel of zeros gets a bias here
+                return np.where(channels == _ZERO, self._fresh(len(channels)), channels)
             return self._opaque(node)
         if isinstance(module, nn.Linear) and len(node.meta["shape"]) == 2:
             return self._fresh(module.out_features)
@@ -132,7 +133,7 @@ class _Propagation:
         dims = len(node.meta["shape"])
         before, after = pads[2 * (dims - 2) : 2 * (dims - 1)] or (0, 0)
         value = _argument(node, 3, "value", 0) or 0
-        if value != 0:
+        if value != 0 or min(before, after) < 0:
             return self._opaque(node)
         return np.pad(self._input(node), (before, after), constant_values=_ZERO)
 

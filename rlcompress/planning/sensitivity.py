@@ -1,6 +1,6 @@
 """How much the network's output suffers from one thing done to one layer alone."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -9,7 +9,7 @@ from torch import Tensor, fx
 from rlcompress.candidates import Candidates
 from rlcompress.candidates.template import quantizer_name
 from rlcompress.compensation import Moments, affine_to, removed_outputs
-from rlcompress.network.layers import WeightedLayer, bias_of, column, weighted
+from rlcompress.network.layers import bias_of, column, weighted
 from rlcompress.planning.space import ChoiceSpace
 from rlcompress.spec import LayerChoice
 
@@ -56,7 +56,7 @@ def measure_sensitivity(
     totals = [[0.0, 0.0] for _ in changes]
     chunks = images.split(_chunk_images(graph))
     for number, chunk in enumerate(chunks):
-        suffix = _Suffix(graph, chunk.contiguous(memory_format=torch.channels_last))
+        suffix = _Suffix(graph, chunk.contiguous(memory_format=torch.channels_last), bank.network.layers)
         for i, (layer, factor, value) in enumerate(changes):
             logits = _changed_logits(bank, space, suffix, space.layers[layer].name, factor, value)
             mse, kl = _distances(logits, suffix.logits)
@@ -70,13 +70,15 @@ def measure_sensitivity(
 
 def _changes(space: ChoiceSpace) -> Iterator[tuple[int, str, float]]:
     """(layer position, factor, value) of everything to measure."""
+    least = float(space.keep_ratios[0])  # below what is measured, the proxy knows of no further harm
+    ratios = (*(ratio for ratio in _KEEP_RATIOS if ratio > least), least)
     for i in range(len(space.layers)):
         yield from ((i, "weight_bits", float(b)) for b in _BITS)
         if space.reader[i] == i:
             yield from ((i, "activation_bits", float(b)) for b in _BITS)
         for granularity in space.allowed(i)[1:]:
             if granularity != "filter" or space.leader[i] == i:
-                yield from ((i, granularity, r) for r in _KEEP_RATIOS)
+                yield from ((i, granularity, r) for r in ratios if r < 1.0)
 
 
 def _changed_logits(
@@ -101,7 +103,7 @@ def _changed_logits(
 class _Suffix(fx.Interpreter):
     """Runs a graph again from the first changed node on, given the dense values of all nodes before it."""
 
-    def __init__(self, graph: fx.GraphModule, images: Tensor) -> None:
+    def __init__(self, graph: fx.GraphModule, images: Tensor, layers: Iterable[str]) -> None:
         super().__init__(graph, garbage_collect_values=False)
         self.nodes = list(graph.graph.nodes)
         self.position = {node: i for i, node in enumerate(self.nodes)}
@@ -111,7 +113,6 @@ class _Suffix(fx.Interpreter):
             self.images = images
             self.logits: Tensor = self.run(images)
         self.dense = dict(self.env)
-        layers = {n: m for n, m in graph.named_modules() if isinstance(m, WeightedLayer)}
         self.moments = {self.of_module[name]: Moments.of(self.dense[self.of_module[name]]) for name in layers}
 
     def run_node(self, n: fx.Node) -> object:

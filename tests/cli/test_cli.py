@@ -1,6 +1,7 @@
 """The command line, driven as a person would drive it."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,10 +12,13 @@ from safetensors.torch import save_file
 from rlcompress.spec import CompressionPolicy
 from tests.conftest import Digits
 
+_ROOT = Path(__file__).parents[2]
 
-def _rlcompress(*arguments: object, status: int = 0) -> subprocess.CompletedProcess[str]:
+
+def _rlcompress(*arguments: object, status: int = 0, cwd: Path = _ROOT) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "rlcompress", *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+    environment = {**os.environ, "PYTHONPATH": str(_ROOT)}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300, cwd=cwd, env=environment)
     assert done.returncode == status, done.stderr
     return done
 
@@ -115,10 +119,7 @@ _SEARCH = ("search", "--network", "digits_cnn", "--data", "digits", "--out", "ne
     ],
 )
 def test_wrong_input_is_answered_in_one_line(arguments: tuple[str, ...], message: str, tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "rlcompress", *arguments], capture_output=True, text=True, check=False, cwd=tmp_path
-    )
-    assert done.returncode == 2
+    done = _rlcompress(*arguments, status=2, cwd=tmp_path)
     assert message in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
     assert not (tmp_path / "never").exists()

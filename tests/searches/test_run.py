@@ -54,7 +54,7 @@ def test_the_run_folder_holds_what_it_should(finished: tuple[SearchResult, Path]
     assert set(saved["baseline"]) == {"energy_uj", "latency_ms", "metric_search", "metric_test"}
     lines = [json.loads(line) for line in (out / "history.jsonl").read_text().splitlines()]
     assert [line["evaluation"] for line in lines] == list(range(1, 13))
-    rows = list(csv.DictReader((out / "front.csv").open()))
+    rows = list(csv.DictReader((out / "front.csv").read_text().splitlines()))
     assert {row["id"] for row in rows} == {path.stem for path in (out / "front").iterdir()}
     assert [float(r["energy_uj"]) for r in rows] == sorted(float(r["energy_uj"]) for r in rows)
 
