@@ -20,7 +20,7 @@ def rows(_: Path) -> list[Row]:
 def sparse_rows() -> list[Row]:
     """scalable_sparse_16x32 at density 1 against bitfusion_16x32: cycles, MAC energy, and all of it once set alike."""
     fusion, sparse = load("bitfusion_16x32"), load("scalable_sparse_16x32")
-    same = ("traffic", "writeback", "fuse", "residency", "static")
+    same = ("traffic", "writeback", "fuse", "residency", "static", "storage")
     alike = HardwareModel(sparse.description.model_copy(update={key: getattr(fusion.description, key) for key in same}))
     out = []
     for network, make in NETWORKS.items():

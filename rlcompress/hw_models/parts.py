@@ -108,7 +108,13 @@ class Buffer(Part):
 
 
 class Reuse(Part):
-    """Products that one word fetched from a buffer is used for, at most; the layer's own reuse is the other bound."""
+    """How often the array uses what it fetches; the layer's own reuse is the other bound.
+
+    Attributes:
+        weights: products that one fetched weight is used for, at most.
+        inputs: products that one fetched input is used for, at most.
+        outputs: products that are accumulated before a partial sum goes to the buffer.
+    """
 
     weights: Count = 1
     inputs: Count = 1
@@ -180,12 +186,14 @@ class Storage(Part):
         activations: format of inputs and outputs in DRAM.
         patterns: different kernel patterns.
         run_bits: bits of a run length in the compressed sparse column format.
+        channel_bits: scale and bias of an output channel (batch normalisation is folded into them).
     """
 
     weights: dict[Sparse, Format] = Field(default_factory=dict)
     activations: Literal["dense", "run-length"] = "dense"
     patterns: int = Field(default=8, ge=2)
     run_bits: int = Field(default=4, ge=1)
+    channel_bits: int = Field(default=0, ge=0)
 
 
 class Residency(Part):

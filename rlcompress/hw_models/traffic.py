@@ -13,7 +13,7 @@ from rlcompress.hw_models.description import Description
 from rlcompress.hw_models.tiles import Extents, Room
 from rlcompress.hw_models.tiling import best_tiling
 from rlcompress.hw_models.use import tiles
-from rlcompress.hw_models.work import DEPTHWISE, KILOBYTE_BITS, LINEAR, Bools, Floats, Work
+from rlcompress.hw_models.work import DEPTHWISE, KILOBYTE_BITS, LINEAR, MATMUL, Bools, Floats, Work
 
 _SHARES = ((0.6, 0.2, 0.2), (0.2, 0.6, 0.2), (0.1, 0.1, 0.8))
 """Ways to divide a shared buffer among weights, inputs and outputs."""
@@ -71,7 +71,14 @@ def stored_operands(work: Work, description: Description, weights: Floats) -> St
     array = description.array
     if isinstance(array, AtomicArray):
         weights, inputs = _atomic_operands(work, array, weights)
+    weights = weights + channel_bits(work, description)
     return Stored(weights, inputs, sums if description.writeback == "partial sums" else outputs, sums)
+
+
+def channel_bits(work: Work, description: Description) -> Floats:
+    """Scales and biases of a layer's output channels."""
+    holds = work.computes & (work.kind != MATMUL)
+    return np.where(holds, work.K * description.storage.channel_bits, 0.0)
 
 
 def whole_tiles(work: Work, description: Description) -> Floats:
