@@ -13,7 +13,8 @@ class SpatialArray(Part):
     With ``fused`` precision a unit computes f = floor(native / w) floor(native / a) products in a cycle, and
     1 / (ceil(w / native) ceil(a / native)) above the native width (Sharma et al., ISCA 2018). ``im2col`` says for
     which layers the kernel window is laid out over the rows; depthwise layers always are, ``depthwise`` channels at
-    once. ``fill`` multiplies the cycles.
+    once. ``fill`` multiplies the cycles. A ``serial`` array takes a cycle for every bit of the activations (Stripes,
+    Judd et al., MICRO 2016) or for every pair of bits (Loom, Sharify et al., DAC 2018).
     """
 
     type: Literal["spatial"]
@@ -21,6 +22,7 @@ class SpatialArray(Part):
     columns: Count
     native_bits: Count = 8
     fused: bool = False
+    serial: Literal["no", "activations", "both"] = "no"
     im2col: Literal["never", "first", "always"] = "never"
     depthwise: Count = 1
     fill: Positive = 1.0

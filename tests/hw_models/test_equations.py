@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from rlcompress.hw_models import load
+from rlcompress.hw_models import HardwareModel, load
 from rlcompress.hw_models.array_fixed import padding_share
 from rlcompress.hw_models.memo import Memo
 from rlcompress.hw_models.sram import access_pj
@@ -13,6 +13,7 @@ from rlcompress.hw_models.storage import FORMATS
 from rlcompress.hw_models.tiles import Extents
 from rlcompress.hw_models.tiling import best_tiling
 from rlcompress.hw_models.zeros import slowest
+from rlcompress.spec import LayerChoice, LayerSpec
 
 SPARSE = load("scalable_sparse_16x32").description
 
@@ -70,6 +71,16 @@ def test_tiling_moves_everything_once_when_it_fits_and_more_when_it_does_not():
     assert everything.spills[0] == 0
     tight = tiling((2e4, 2e4, 2e4))
     assert tight.price[0] > everything.price[0]
+
+
+@pytest.mark.parametrize(("serial", "cycles"), [("no", 1), ("activations", 4), ("both", 12)])
+def test_bit_serial_arrays_take_a_cycle_for_every_bit(serial, cycles):
+    array = SPARSE.array.model_copy(update={"fused": False, "serial": serial})
+    model = HardwareModel(SPARSE.model_copy(update={"array": array}))
+    spec = LayerSpec(name="fc", kind="linear", in_channels=16, out_channels=32)
+    layer = model.cost([spec], {"fc": LayerChoice(weight_bits=3, activation_bits=4)}).layers[0]
+    assert layer.cycles_by_bound["compute"] == cycles
+    assert layer.energy_pj["MAC"] == pytest.approx(16 * 32 * cycles * 0.459)
 
 
 def test_the_memo_finds_what_it_was_given_and_starts_anew_when_full():
