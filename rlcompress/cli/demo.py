@@ -11,7 +11,9 @@ from rlcompress.cli.options import Seed
 
 _NETWORK = "digits_cnn"
 _WEIGHTS = f"{_NETWORK}.safetensors"
-_TRAINING_IMAGES = 400  # of the search images, beside those of calibration; the search then sees images new to the network
+_TRAINING_IMAGES = (
+    400  # of the search images, beside those of calibration; the search then sees images new to the network
+)
 _SCORE_IMAGES = 250
 
 

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 from safetensors.torch import save_file
 
 from rlcompress.spec import CompressionPolicy
@@ -123,3 +124,24 @@ def test_wrong_input_is_answered_in_one_line(arguments: tuple[str, ...], message
     assert message in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
     assert not (tmp_path / "never").exists()
+
+
+def test_energy_for_timeloop_and_for_several_accelerators() -> None:
+    document = yaml.safe_load(_rlcompress("energy", "--network", "digits_cnn", "--format", "timeloop").stdout)
+    assert {"architecture", "problems"} == set(document)
+    shared = ("energy", "--network", "cifar_resnet20", "--format", "json", "--devices")
+    one, two = (json.loads(_rlcompress(*shared, count).stdout) for count in (1, 2))
+    assert two["latency_ms"] < one["latency_ms"]
+    assert two["energy_uj"] > one["energy_uj"]
+
+
+def test_a_description_is_checked(tmp_path: Path) -> None:
+    text = _rlcompress("hardware", "show", "npu_int8").stdout
+    good, bad = tmp_path / "mine.yaml", tmp_path / "bad.yaml"
+    good.write_text(text)
+    bad.write_text(text.replace("clock_mhz", "clock_ghz"))
+    assert "is valid" in _rlcompress("hardware", "check", good).stdout
+    message = _rlcompress("hardware", "check", bad, status=2).stderr
+    assert "bad.yaml" in message
+    assert "clock" in message
+    assert len(message.strip().splitlines()) == 1

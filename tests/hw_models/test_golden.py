@@ -115,7 +115,9 @@ def test_ethos_u55_operators():
     assert figures.macs[1] == 2359296
 
 
-@pytest.mark.parametrize(("network", "ms"), [("MobileNet v1", 2.4), ("ResNet-50 V1", 49), ("VGG16", 296)])
+@pytest.mark.parametrize(
+    ("network", "ms"), [("MobileNet v1", 2.4), ("MobileNet v1 SSD", 6.5), ("ResNet-50 V1", 49), ("VGG16", 296)]
+)
 def test_edge_tpu(network, ms):
     """Coral's benchmark table, USB 3."""
     figures = figures_of(load("edgetpu_like"), EDGE[network]())
@@ -130,3 +132,6 @@ def test_network_sizes_are_the_published_ones():
     assert np.sum([spec.weights for spec in EDGE["Inception v4"]() if spec.compressible]) == pytest.approx(
         42.6e6, rel=0.01
     )
+    ssd = EDGE["MobileNet v1 SSD"]()  # Open Model Zoo's card of ssd_mobilenet_v1_coco: 2.494 GFLOPs, 6.807 M parameters
+    assert sum(spec.macs for spec in ssd) == pytest.approx(2.494e9 / 2, rel=0.01)
+    assert sum(spec.weights for spec in ssd if spec.compressible) == pytest.approx(6.807e6, rel=0.01)
