@@ -42,4 +42,5 @@ def first_problem(error: ValidationError) -> str:
     given = repr(problem["input"])
     given = "" if isinstance(problem["input"], dict | list) or len(given) > 60 else f", got {given}"
     message = problem["msg"].removeprefix("Value error, ")
-    return f"{where}: {message}{given}" if where else f"{message}{given}"
+    line = f"{where}: {message}{given}" if where else f"{message}{given}"
+    return " ".join(line.split())  # a key of a file may hold line breaks

@@ -11,9 +11,10 @@ from torch import Tensor, nn
 from rlcompress.candidates.layer import DenseLayer, compress, importance
 from rlcompress.candidates.template import StoredTensors, quantizable, quantizer_name
 from rlcompress.compensation import input_hessians, match_moments, output_moments
-from rlcompress.errors import DataError
+from rlcompress.errors import DataError, PolicyError, RunError
+from rlcompress.network.layers import bias_of, weighted
 from rlcompress.network.trace import TracedNetwork
-from rlcompress.pruning import filter_classes
+from rlcompress.pruning import CRITERIA, filter_classes
 from rlcompress.quantization import ActivationRange, QuantizedWeight, fit_ranges
 from rlcompress.spec import REFERENCE_BITS, LayerChoice
 
@@ -37,6 +38,7 @@ class Candidates:
 
     Raises:
         DataError: the calibration set is empty, or holds or causes values that are not finite.
+        RunError: the criterion is unknown.
     """
 
     def __init__(
@@ -50,6 +52,8 @@ class Candidates:
     ) -> None:
         if len(calibration) == 0:
             raise DataError("calibration set is empty; give at least one training image")
+        if criterion not in CRITERIA:
+            raise RunError(f"unknown criterion {criterion!r}; choose from {', '.join(CRITERIA)}")
         self.network = network
         self._criterion = criterion
         self._template = quantizable(network).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -81,8 +85,16 @@ class Candidates:
         """Codes and scales of one layer under a whole policy, which removes channels around it.
 
         Removed weights, input and output channels have code 0; scales of removed outputs are 1.
+
+        Raises:
+            PolicyError: the layer's granularity is none of `SUPPORTED_GRANULARITIES`.
         """
         choice = choices[layer]
+        if choice.granularity not in SUPPORTED_GRANULARITIES:
+            raise PolicyError(
+                f"layer {layer!r}: candidates cannot be made with granularity {choice.granularity!r}; "
+                f"choose from {', '.join(SUPPORTED_GRANULARITIES)}"
+            )
         removed = self.removed_classes(choices)
         relevant = removed & self._seen[layer]
         return self._weights(layer, choice.granularity, choice.keep_ratio, relevant)[choice.weight_bits]
@@ -108,10 +120,9 @@ class Candidates:
         network = self.template()
         removed = self.removed_classes(choices)
         for name in self.network.layers:
-            layer = network.get_submodule(name)
-            assert isinstance(layer, nn.Conv2d | nn.Linear)
+            layer = weighted(network, name)
             layer.weight.copy_(self.weights(name, choices).dequantized())
-            layer.bias.mul_(torch.from_numpy(~np.isin(self.network.classes[name], list(removed))))
+            bias_of(layer).mul_(torch.from_numpy(~np.isin(self.network.classes[name], list(removed))))
         for stored, bits in self._widths(choices).items():
             network.get_submodule(quantizer_name(stored)).range = self._ranges[stored][bits]  # type: ignore[assignment]
         match_moments(network, self._moments, self._images)

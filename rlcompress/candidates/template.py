@@ -5,6 +5,7 @@ import copy
 import torch
 from torch import Tensor, fx, nn
 
+from rlcompress.network.layers import weighted
 from rlcompress.network.trace import TracedNetwork
 from rlcompress.quantization import ActivationQuantizer
 
@@ -29,8 +30,7 @@ def quantizable(network: TracedNetwork) -> fx.GraphModule:
             rounded = graph.graph.call_module(quantizer_name(stored), (node,))
         node.replace_all_uses_with(rounded, delete_user_cb=lambda user, new=rounded: user is not new)
     for name in network.layers:
-        layer = graph.get_submodule(name)
-        assert isinstance(layer, nn.Conv2d | nn.Linear)
+        layer = weighted(graph, name)
         if layer.bias is None:
             layer.bias = nn.Parameter(torch.zeros(layer.weight.shape[0]))
     graph.requires_grad_(False)

@@ -31,8 +31,8 @@ def demo(
     from rlcompress.network.builtin.digits_training import train_digits_cnn
     from rlcompress.network.cards import get_card
     from rlcompress.network.trace import trace
-    from rlcompress.search import SearchSettings, run_search
-    from rlcompress.search.folder import RunFolder
+    from rlcompress.searches import SearchSettings, run_search
+    from rlcompress.searches.folder import RunFolder
 
     one_thread()
     settings = SearchSettings(evaluations=evaluations, seed=seed)

@@ -15,7 +15,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from rlcompress.search import Progress as Step
+from rlcompress.searches import Progress as Step
 
 _TITLES = {"sensitivity": "sensitivity table", "search": "evaluations", "final": "final scores"}
 

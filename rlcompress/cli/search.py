@@ -34,7 +34,7 @@ def search(
 ) -> None:
     """Search pruning and bit-widths of every layer.
 
-    rlcompress search --network cifar_resnet20 --weights resnet20.safetensors --data cifar10:DIR --max-drop 1.0 --out RUN
+    rlcompress search --network cifar_resnet20 --weights FILE --data cifar10:DIR --max-drop 1.0 --out RUN
     """
     from rlcompress.cli.loading import check_data_fits, one_thread, traced_network
     from rlcompress.cli.progress import SearchBar
@@ -42,8 +42,8 @@ def search(
     from rlcompress.data import load_data
     from rlcompress.envs.problem import ProblemSettings
     from rlcompress.hw_models import load as load_hardware
-    from rlcompress.search import SearchSettings, run_search
-    from rlcompress.search.folder import RunFolder, file_hash
+    from rlcompress.searches import SearchSettings, run_search
+    from rlcompress.searches.folder import RunFolder, file_hash
 
     one_thread()
     if evaluations is None and minutes is None:

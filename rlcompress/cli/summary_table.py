@@ -2,7 +2,7 @@
 
 from rich.table import Table
 
-from rlcompress.search.result import SearchResult
+from rlcompress.searches.result import SearchResult
 
 
 def summary(result: SearchResult) -> Table:

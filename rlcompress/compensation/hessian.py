@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from rlcompress.network.layers import WeightedLayer, weighted
+
 _CHUNK = 32  # images a forward pass; bounds the memory that unfolded inputs take
 
 
@@ -26,7 +28,7 @@ def input_hessians(network: nn.Module, layers: Iterable[str], images: Tensor) ->
     columns: dict[str, int] = {}
     handles = []
 
-    def record(name: str, layer: nn.Conv2d | nn.Linear) -> None:
+    def record(name: str, layer: WeightedLayer) -> None:
         def hook(_module: nn.Module, inputs: tuple[Tensor]) -> None:
             x = _grouped_columns(layer, inputs[0])
             hessians[name] = hessians.get(name, 0) + x @ x.transpose(1, 2)
@@ -36,9 +38,7 @@ def input_hessians(network: nn.Module, layers: Iterable[str], images: Tensor) ->
 
     try:
         for name in layers:
-            layer = network.get_submodule(name)
-            assert isinstance(layer, nn.Conv2d | nn.Linear)
-            record(name, layer)
+            record(name, weighted(network, name))
         for chunk in images.split(_CHUNK):
             network(chunk)
     finally:
@@ -47,11 +47,12 @@ def input_hessians(network: nn.Module, layers: Iterable[str], images: Tensor) ->
     return {name: hessian / columns[name] for name, hessian in hessians.items()}
 
 
-def _grouped_columns(layer: nn.Conv2d | nn.Linear, x: Tensor) -> Tensor:
+def _grouped_columns(layer: WeightedLayer, x: Tensor) -> Tensor:
     """Inputs as [G, D, columns]."""
     if isinstance(layer, nn.Linear):
         return x.T[None]
-    assert isinstance(layer.padding, tuple)
-    patches = F.unfold(x, layer.kernel_size, layer.dilation, layer.padding, layer.stride)
+    mode = "constant" if layer.padding_mode == "zeros" else layer.padding_mode
+    padded = F.pad(x, layer._reversed_padding_repeated_twice, mode)  # resolves "same", too
+    patches = F.unfold(padded, layer.kernel_size, layer.dilation, 0, layer.stride)
     per_group = patches.unflatten(1, (layer.groups, -1))
     return per_group.permute(1, 2, 0, 3).flatten(2)

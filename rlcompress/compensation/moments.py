@@ -13,6 +13,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from rlcompress.network.layers import WeightedLayer, bias_of, column
+
 _GAIN_LIMITS = (0.5, 2.0)  # beyond these a channel is too damaged for its variance to be trusted
 
 
@@ -75,12 +77,11 @@ def match_moments(network: nn.Module, reference: Mapping[str, Moments], images: 
 
 
 def _match(layer: nn.Module, output: Tensor, target: Moments) -> Tensor:
-    assert isinstance(layer, nn.Conv2d | nn.Linear)
+    assert isinstance(layer, WeightedLayer)
     gain, shift = affine_to(Moments.of(output), target, removed_outputs(layer))
-    layer.weight.mul_(gain.view(-1, *[1] * (layer.weight.dim() - 1)))
-    layer.bias.mul_(gain).add_(shift)
-    column = (1, -1, *[1] * (output.dim() - 2))
-    return output * gain.view(column) + shift.view(column)
+    layer.weight.mul_(column(gain, layer.weight, dim=0))
+    bias_of(layer).mul_(gain).add_(shift)
+    return output * column(gain, output, dim=1) + column(shift, output, dim=1)
 
 
 def affine_to(have: Moments, want: Moments, removed: Tensor) -> tuple[Tensor, Tensor]:
@@ -90,6 +91,6 @@ def affine_to(have: Moments, want: Moments, removed: Tensor) -> tuple[Tensor, Te
     return torch.where(removed, 1.0, gain), torch.where(removed, 0.0, shift)
 
 
-def removed_outputs(layer: nn.Conv2d | nn.Linear) -> Tensor:
+def removed_outputs(layer: WeightedLayer) -> Tensor:
     """[K] whether an output channel has neither weights nor a bias left."""
-    return (layer.weight.flatten(1) == 0).all(1) & (layer.bias == 0)
+    return (layer.weight.flatten(1) == 0).all(1) & (bias_of(layer) == 0)

@@ -1,5 +1,6 @@
 """`CompressionEnv`: one episode is one policy, one step is one layer."""
 
+import math
 from typing import Any
 
 import gymnasium
@@ -18,15 +19,17 @@ Action = dict[str, Any]
 class CompressionEnv(gymnasium.Env[NDArray[np.float32], Action]):
     """Choose granularity, keep ratio and bits of every layer, in execution order.
 
-    Action: ``Dict(granularity=Discrete(G), knobs=Box(keep ratio, weight bits, activation bits))`` in their own
-    units, G counting the allowed granularities. What is executed is the nearest choice that the grid and the ties to
-    earlier layers allow; ``info["executed"]`` holds it in the same form.
+    Action: ``Dict(granularity=Discrete(G), knobs=Box(-1, 1, (3,)))``, G counting the allowed granularities and the
+    knobs (keep ratio, weight bits, activation bits) each spanning the range from its least to its most. What is
+    executed is the nearest choice that the grid and the ties to earlier layers allow; ``info["executed"]`` holds it
+    in the same form.
 
     Observation: see `rlcompress.envs.observation`.
 
-    Reward: -ln(target) - penalty x points of drop beyond the goal, at the end of the episode, for the policy really
-    evaluated; before it, differences of the potential that predicts this for the choices so far completed by the
-    plan (Ng et al., ICML 1999), which do not move the optimum. ``info["reward_terms"]`` lists the terms.
+    Reward: -ln(target) - penalty x ln(1 + points of drop beyond the goal), at the end of the episode, for the policy
+    really evaluated; the logarithm keeps hopeless policies from drowning the others. Before the end, differences of
+    the potential that predicts this for the choices so far completed by the plan (Ng et al., ICML 1999), which do
+    not move the optimum. ``info["reward_terms"]`` lists the terms.
 
     Args:
         problem: what policies are judged by; None to load one from ``problem_names``.
@@ -57,13 +60,12 @@ class CompressionEnv(gymnasium.Env[NDArray[np.float32], Action]):
         self._default_goal = checked_goal(max_drop)
         space = self.problem.space
         self.granularities = space.granularities
+        self.low = np.array([space.min_keep_ratio, space.min_bits, space.min_bits])
+        self.span = np.array([1.0, space.max_bits, space.max_bits]) - self.low
         self.action_space = spaces.Dict(
             {
                 "granularity": spaces.Discrete(len(self.granularities)),
-                "knobs": spaces.Box(
-                    np.array([space.min_keep_ratio, space.min_bits, space.min_bits], np.float32),
-                    np.array([1.0, space.max_bits, space.max_bits], np.float32),
-                ),
+                "knobs": spaces.Box(-1.0, 1.0, (3,), np.float32),
             }
         )
         self.observation_space = spaces.Box(-LIMIT, LIMIT, (SIZE,), np.float32)
@@ -101,8 +103,9 @@ class CompressionEnv(gymnasium.Env[NDArray[np.float32], Action]):
         layer, knobs = self.layer, np.asarray(action["knobs"], np.float64)
         policy = _copy(self._policy)
         policy.granularity[0, layer] = GRANULARITIES.index(self.granularities[int(action["granularity"])])
-        policy.keep_ratio[0, layer] = knobs[0]
-        policy.weight_bits[0, layer], policy.activation_bits[0, layer] = np.rint(knobs[1:]).astype(np.int64)
+        values = self.low + (np.clip(knobs, -1.0, 1.0) + 1.0) / 2.0 * self.span
+        policy.keep_ratio[0, layer] = values[0]
+        policy.weight_bits[0, layer], policy.activation_bits[0, layer] = np.rint(values[1:]).astype(np.int64)
         self._policy = self.problem.space.snapped(policy)
 
     def _final_terms(self, info: dict[str, Any]) -> dict[str, float]:
@@ -110,22 +113,23 @@ class CompressionEnv(gymnasium.Env[NDArray[np.float32], Action]):
         info["outcome"] = outcome
         return {
             "cost": -float(self.problem.log_cost(self._policy)[0]),
-            "drop": -self._penalty * max(0.0, outcome.score.drop - self._goal),
+            "drop": -self._excess_penalty(outcome.score.drop),
             "shaping": -self._potential,
         }
 
     def _predicted_return(self) -> float:
         drop = float(self.problem.predicted_drop(self._policy)[0])
-        return -float(self.problem.log_cost(self._policy)[0]) - self._penalty * max(0.0, drop - self._goal)
+        return -float(self.problem.log_cost(self._policy)[0]) - self._excess_penalty(drop)
+
+    def _excess_penalty(self, drop: float) -> float:
+        return self._penalty * math.log1p(max(0.0, drop - self._goal))
 
     def choice(self, policy: ChoiceBatch, layer: int) -> Action:
         """The choice of one layer of a batch of one, in the form of an action."""
         name = GRANULARITIES[policy.granularity[0, layer]]
-        knobs = (policy.keep_ratio, policy.weight_bits, policy.activation_bits)
-        return {
-            "granularity": self.granularities.index(name),
-            "knobs": np.array([knob[0, layer] for knob in knobs], np.float32),
-        }
+        values = [v[0, layer] for v in (policy.keep_ratio, policy.weight_bits, policy.activation_bits)]
+        knobs = 2.0 * (np.array(values) - self.low) / np.maximum(self.span, 1e-9) - 1.0
+        return {"granularity": self.granularities.index(name), "knobs": np.clip(knobs, -1.0, 1.0).astype(np.float32)}
 
     def _observation(self) -> NDArray[np.float32]:
         drop = float(self.problem.predicted_drop(self._policy)[0])

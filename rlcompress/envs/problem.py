@@ -10,30 +10,31 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from rlcompress.candidates import Candidates
+from rlcompress.candidates import SUPPORTED_GRANULARITIES, Candidates
 from rlcompress.data import DataSplits, load_data
 from rlcompress.errors import RunError
 from rlcompress.evaluation import Evaluator, Score
-from rlcompress.hw_models import BatchCost, HardwareModel
+from rlcompress.hw_models import BatchCost, HardwareModel, bops_of
 from rlcompress.hw_models import load as load_hardware
 from rlcompress.network.cards import NetworkCard
 from rlcompress.network.trace import TracedNetwork, trace
 from rlcompress.network.weights import build
 from rlcompress.planning import ChoiceSpace, Planner, Proxy, SensitivityRow, measure_sensitivity
-from rlcompress.spec import ChoiceBatch, LayerChoice
+from rlcompress.spec import ChoiceBatch, LayerChoice, NetworkStructure
 
-TARGETS: dict[str, Callable[[BatchCost], NDArray[np.float64]]] = {
-    "energy": lambda cost: cost.energy_pj,
-    "latency": lambda cost: cost.latency_s,
-    "edp": lambda cost: cost.edp_js,
-    "bops": lambda cost: cost.bops,
+TARGETS: dict[str, Callable[[HardwareModel, NetworkStructure, ChoiceBatch], NDArray[np.float64]]] = {
+    "energy": lambda hardware, network, batch: hardware.costs(network, batch).energy_pj,
+    "latency": lambda hardware, network, batch: hardware.costs(network, batch).latency_s,
+    "edp": lambda hardware, network, batch: hardware.costs(network, batch).edp_js,
+    "bops": lambda hardware, network, batch: bops_of(network, batch),
 }
-"""What a search makes small: name -> figure [B] of B policies' costs."""
+"""What a search makes small: name -> figure [B] of B policies on an accelerator."""
 
 _SENSITIVITY_IMAGES = 128
-_FIRST_SLOPE = (
-    60.0  # points of top-1 a unit of relative logit error, typical of CIFAR networks; replaced by measurement
-)
+_FIRST_SLOPE = 60.0  # points a unit of relative logit error, typical of CIFAR networks; until something is measured
+_PRIOR_WEIGHT = 0.1  # of the first slope, in evaluations
+_KERNEL_WIDTH = 0.3  # of the error's logarithm
+_TINY = 1e-9
 
 
 class BudgetSpent(Exception):  # noqa: N818  # not an error: the search is done
@@ -84,6 +85,9 @@ class ProblemSettings:
     def __post_init__(self) -> None:
         if self.target not in TARGETS:
             raise RunError(f"unknown target {self.target!r}; choose from {', '.join(TARGETS)}")
+        unknown = [name for name in self.granularities if name not in SUPPORTED_GRANULARITIES]
+        if unknown:
+            raise RunError(f"unknown granularity {unknown[0]!r}; choose from {', '.join(SUPPORTED_GRANULARITIES)}")
         if self.score_images < 1:
             raise RunError(f"score_images must be at least 1, got {self.score_images}")
 
@@ -163,7 +167,7 @@ class Problem:
         rows = measure_sensitivity(bank, space, calibration[-_SENSITIVITY_IMAGES:], on_progress)
 
         def log_cost(batch: ChoiceBatch) -> NDArray[np.float64]:
-            return np.log(TARGETS[settings.target](hardware.costs(network.structure, batch)))
+            return np.log(TARGETS[settings.target](hardware, network.structure, batch))
 
         planner = Planner(space, Proxy(rows, space), log_cost, evaluator.logit_variance)
         return cls(network, hardware, bank, evaluator, space, planner, settings, rows)
@@ -206,23 +210,22 @@ class Problem:
     def predicted_drop(self, batch: ChoiceBatch) -> NDArray[np.float64]:
         """Points of top-1 that policies are predicted to lose: [B].
 
-        The proxy's error times a slope fitted to the evaluations so far by least squares through the origin.
+        The proxy's error times a slope: the ratio of measured drops to errors among the evaluations so far, those of
+        similar error counting most (a Gaussian kernel on the error's logarithm).
         """
-        return self.planner.error(batch) * self._slope
+        error = self.planner.error(batch)
+        known = np.array([self.planner.error(o.choices)[0] for o in self.outcomes.values()])
+        drops = np.array([max(0.0, o.score.drop) for o in self.outcomes.values()])
+        distance = np.log((error[:, None] + _TINY) / (known + _TINY)) / _KERNEL_WIDTH
+        weight = np.exp(-0.5 * np.square(distance)) / (known + _TINY)
+        prior = _PRIOR_WEIGHT / (error + _TINY)
+        total = (weight * drops).sum(axis=1) + prior * _FIRST_SLOPE * error
+        return error * total / ((weight * known).sum(axis=1) + prior * error)
 
     @property
     def _spent(self) -> bool:
         late = self.deadline is not None and time.monotonic() > self.deadline
         return late or (self.budget is not None and self.evaluations >= self.budget)
-
-    @property
-    def _slope(self) -> float:
-        errors = np.array([self.planner.error(o.choices)[0] for o in self.outcomes.values()])
-        drops = np.array([o.score.drop for o in self.outcomes.values()])
-        mild = drops <= 5.0  # far beyond, accuracy saturates and says nothing about small drops
-        if not np.any(mild & (errors > 0)):
-            return _FIRST_SLOPE
-        return max(1.0, float((errors[mild] * drops[mild]).sum() / np.square(errors[mild]).sum()))
 
     def choices(self, policy: ChoiceBatch) -> dict[str, LayerChoice]:
         """A batch of one as layer name -> choice."""

@@ -19,10 +19,10 @@ Flat = NDArray[np.float32]
 _RESIDUAL_RANGE = np.array([0.375, 2.4, 2.4])  # of keep ratio, weight bits and activation bits around the plan
 
 
-class _FlatAction(gymnasium.Wrapper[NDArray[np.float32], Flat, NDArray[np.float32], Action]):
+class _FlatAction(gymnasium.Wrapper[NDArray[np.float32], Flat, NDArray[np.float32], Any]):
     """Translates a flat action into the environment's and the executed one back."""
 
-    def __init__(self, env: gymnasium.Env[NDArray[np.float32], Action]) -> None:
+    def __init__(self, env: gymnasium.Env[NDArray[np.float32], Any]) -> None:
         super().__init__(env)
         assert isinstance(env.unwrapped, CompressionEnv)
         self._env: CompressionEnv = env.unwrapped
@@ -31,19 +31,19 @@ class _FlatAction(gymnasium.Wrapper[NDArray[np.float32], Flat, NDArray[np.float3
     def step(self, action: Flat) -> tuple[NDArray[np.float32], SupportsFloat, bool, bool, dict[str, Any]]:
         """Step with a flat action [4] in [-1, 1]."""
         layer = self._env.layer
-        observation, reward, terminated, truncated, info = self.env.step(self._native(np.asarray(action), layer))
-        info["executed_action"] = self._flat(info["executed"], layer, np.asarray(action))
+        observation, reward, terminated, truncated, info = self._env.step(self._native(np.asarray(action), layer))
+        info["executed_action"] = self._flat(info["executed"], layer)
         return observation, reward, terminated, truncated, info
 
     def _native(self, action: Flat, layer: int) -> Action:
         raise NotImplementedError
 
-    def _flat(self, executed: Action, layer: int, action: Flat) -> Flat:
+    def _flat(self, executed: Action, layer: int) -> Flat:
         raise NotImplementedError
 
 
 class FlattenAction(_FlatAction):
-    """Absolute choices: the knobs' columns span their whole ranges."""
+    """Absolute choices: the knobs' columns are the environment's own."""
 
     @property
     def discrete_actions(self) -> int:
@@ -51,17 +51,10 @@ class FlattenAction(_FlatAction):
         return len(self._env.granularities)
 
     def _native(self, action: Flat, layer: int) -> Action:
-        knobs = self._env.action_space["knobs"]
-        low, high = knobs.low.astype(np.float64), knobs.high.astype(np.float64)
-        return {
-            "granularity": _bin(action[0], self.discrete_actions),
-            "knobs": (low + (np.clip(action[1:], -1.0, 1.0) + 1.0) / 2.0 * (high - low)).astype(np.float32),
-        }
+        return {"granularity": _bin(action[0], self.discrete_actions), "knobs": action[1:]}
 
-    def _flat(self, executed: Action, layer: int, action: Flat) -> Flat:
-        knobs = self._env.action_space["knobs"]
-        scaled = 2.0 * (executed["knobs"] - knobs.low) / np.maximum(knobs.high - knobs.low, 1e-6) - 1.0
-        return _joined(_centre(executed["granularity"], self.discrete_actions), scaled)
+    def _flat(self, executed: Action, layer: int) -> Flat:
+        return _joined(_centre(executed["granularity"], self.discrete_actions), executed["knobs"])
 
 
 class ResidualAction(_FlatAction):
@@ -75,21 +68,22 @@ class ResidualAction(_FlatAction):
         """Bins of column 0: the planned granularity, then every granularity."""
         return 1 + len(self._env.granularities)
 
+    @property
+    def _range(self) -> NDArray[np.float64]:
+        """What a residual of 1 adds to the environment's knobs."""
+        return 2.0 * _RESIDUAL_RANGE / np.maximum(self._env.span, 1e-9)
+
     def _native(self, action: Flat, layer: int) -> Action:
         plan = self._env.choice(self._env.plan, layer)
         chosen = _bin(action[0], self.discrete_actions)
-        knobs = plan["knobs"] + np.clip(action[1:], -1.0, 1.0) * _RESIDUAL_RANGE
-        limits = self._env.action_space["knobs"]
-        return {
-            "granularity": plan["granularity"] if chosen == 0 else chosen - 1,
-            "knobs": np.clip(knobs, limits.low, limits.high).astype(np.float32),
-        }
+        knobs = plan["knobs"] + np.clip(action[1:], -1.0, 1.0) * self._range
+        return {"granularity": plan["granularity"] if chosen == 0 else chosen - 1, "knobs": np.clip(knobs, -1.0, 1.0)}
 
-    def _flat(self, executed: Action, layer: int, action: Flat) -> Flat:
+    def _flat(self, executed: Action, layer: int) -> Flat:
         plan = self._env.choice(self._env.plan, layer)
         planned = executed["granularity"] == plan["granularity"]
         column = _centre(0 if planned else 1 + executed["granularity"], self.discrete_actions)
-        return _joined(column, (executed["knobs"] - plan["knobs"]) / _RESIDUAL_RANGE)
+        return _joined(column, (executed["knobs"] - plan["knobs"]) / self._range)
 
 
 def _bin(column: float, bins: int) -> int:

@@ -40,13 +40,15 @@ class Evaluator:
         labels: [N] class numbers.
 
     Raises:
-        DataError: there are no images, or the network gives outputs of another shape than [N, classes], of fewer
-            classes than the labels name, or that are not finite.
+        DataError: there are no images, or not as many labels, or the network gives outputs of another shape than
+            [N, classes], of fewer classes than the labels name, or that are not finite.
     """
 
     def __init__(self, dense: nn.Module, images: Tensor, labels: Tensor) -> None:
         if len(images) == 0:
             raise DataError("evaluation set is empty; give at least one image")
+        if len(images) != len(labels):
+            raise DataError(f"{len(images)} images, but {len(labels)} labels; give one label an image")
         self._images = images.contiguous(memory_format=torch.channels_last)
         self._labels = labels
         self._dense = outputs(dense, self._images)

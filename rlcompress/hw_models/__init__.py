@@ -10,11 +10,14 @@
 Imports numpy, pydantic and PyYAML, never torch.
 """
 
+from rlcompress.hw_models.bops import bops, bops_of
 from rlcompress.hw_models.cost import BatchCost, LayerCost, NetworkCost
 from rlcompress.hw_models.description import Description
 from rlcompress.hw_models.figures import LEVELS
 from rlcompress.hw_models.library import available, load, parse_description, read_description
 from rlcompress.hw_models.model import HardwareModel
+from rlcompress.hw_models.table import TableModel
+from rlcompress.hw_models.timeloop import to_timeloop
 
 __all__ = [
     "LEVELS",
@@ -23,8 +26,12 @@ __all__ = [
     "HardwareModel",
     "LayerCost",
     "NetworkCost",
+    "TableModel",
     "available",
+    "bops",
+    "bops_of",
     "load",
     "parse_description",
     "read_description",
+    "to_timeloop",
 ]

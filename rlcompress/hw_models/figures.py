@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from rlcompress.hw_models.work import Floats
 
 LEVELS = ("MAC", "RF", "NoC", "GLB", "DRAM", "static")
@@ -56,8 +54,3 @@ class Figures:
     k_tile: Floats
     c_tile: Floats
     x_tile: Floats
-
-
-def latency_cycles(compute: Floats, glb: Floats, dram: Floats, fill: Floats) -> Floats:
-    """Cycles under double buffering: the slowest of the three, and the first fill and last drain (equation 5)."""
-    return np.asarray(np.maximum(np.maximum(compute, glb), dram) + fill)

@@ -1,20 +1,54 @@
 """`HardwareModel`: energy and latency of compressed networks on a described accelerator."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rlcompress.errors import HardwareError
-from rlcompress.hw_models.cost import BatchCost, LayerCost, NetworkCost
+from rlcompress.hw_models.cost import BatchCost, NetworkCost
 from rlcompress.hw_models.description import Description
-from rlcompress.hw_models.engine import KILOBYTE_BITS, evaluate
-from rlcompress.hw_models.figures import LEVELS, Figures
-from rlcompress.hw_models.network import PreparedNetwork, prepare
-from rlcompress.hw_models.tiling import SCHEDULES
+from rlcompress.hw_models.engine import evaluate
+from rlcompress.hw_models.figures import LEVELS
+from rlcompress.hw_models.memo import Memo
+from rlcompress.hw_models.network import PreparedNetwork, Rules, prepare
+from rlcompress.hw_models.report import network_cost
+from rlcompress.hw_models.signature import Codes, Keys, Signature, codes_of, policy_keys
 from rlcompress.hw_models.work import Floats, Work
 from rlcompress.spec import ChoiceBatch, CompressionPolicy, LayerChoice, LayerSpec, NetworkStructure
 
 Specs = Sequence[LayerSpec] | NetworkStructure
+Policy = CompressionPolicy | Mapping[str, LayerChoice]
+
+_NETWORKS = 8
+_POLICIES = 256
+_INSTANCE_BITS = 19
+_TOTAL_BITS = 17
+
+
+class _Known:
+    """What a model remembers of one network."""
+
+    def __init__(self, specs: Specs, network: PreparedNetwork, rules: Rules) -> None:
+        self.specs = specs
+        self.network = network
+        self.signature = Signature(network, rules)
+        self.memo = Memo(_INSTANCE_BITS, len(LEVELS) + 1)
+        self.totals = Memo(_TOTAL_BITS, 2)
+        self.policies: dict[tuple[object, ...], tuple[object, NetworkCost]] = {}
+
+
+class _Later:
+    """Tables [B, S] of a batch, made when they are asked for."""
+
+    def __init__(self, make: Callable[[], Floats]) -> None:
+        self._make = make
+        self._table: Floats | None = None
+
+    def __call__(self, i: int) -> Floats:
+        if self._table is None:
+            self._table = self._make()
+        return np.asarray(self._table[i].T)
 
 
 class HardwareModel:
@@ -26,24 +60,42 @@ class HardwareModel:
 
     def __init__(self, description: Description) -> None:
         self.description = description
-        self._prepared: dict[int, tuple[object, PreparedNetwork]] = {}
+        packed = description.bits.packed
+        self._rules = Rules(
+            residency=description.residency,
+            fuse=description.fuse,
+            weight_words=None if packed else description.bits.weight,
+            activation_words=None if packed else description.bits.activation,
+        )
+        self._networks: dict[int, _Known] = {}
 
     @property
     def name(self) -> str:
         """Name of the description."""
         return self.description.name
 
-    def cost(self, specs: Specs, policy: CompressionPolicy | Mapping[str, LayerChoice]) -> NetworkCost:
+    def cost(self, specs: Specs, policy: Policy) -> NetworkCost:
         """What one inference under a policy costs, layer by layer.
+
+        A policy whose choices are the very objects of an earlier call is looked up, as choices are immutable.
 
         Raises:
             HardwareError: the accelerator cannot run a layer, or not at the chosen width.
             PolicyError: a layer has no choice.
         """
-        network = self._prepare(specs)
+        known = self._known(specs)
+        entries = policy.layers if isinstance(policy, CompressionPolicy) else tuple(policy.values())
+        names = () if isinstance(policy, CompressionPolicy) else tuple(policy)
+        key = (names, *map(id, entries))
+        found = known.policies.get(key)
+        if found is not None:
+            return found[1]
         choices = policy.choices if isinstance(policy, CompressionPolicy) else policy
-        work = self._work(network, ChoiceBatch.of([choices], network.structure.layers))
-        return self._network_cost(network, work, evaluate(work, self.description))
+        cost = self._cost(known, choices)
+        if len(known.policies) >= _POLICIES:
+            known.policies.clear()
+        known.policies[key] = (entries, cost)
+        return cost
 
     def costs(self, specs: Specs, batch: ChoiceBatch) -> BatchCost:
         """What B policies cost, as arrays.
@@ -51,24 +103,81 @@ class HardwareModel:
         Raises:
             HardwareError: the accelerator cannot run a layer, or not at a chosen width.
         """
-        network = self._prepare(specs)
-        figures = evaluate(self._work(network, batch), self.description)
-        shape = (len(network.specs), batch.shape[0])
-        table = np.concatenate([figures.energy_pj, figures.cycles[None]]).reshape(-1, *shape)
+        known = self._known(specs)
+        self._check_widths(known.network, batch)
+        codes = codes_of(batch)
+        keys = policy_keys(codes)
+        slots = known.totals.find(keys)
+        if slots.min(initial=0) >= 0:
+            energy, latency = known.totals.values[:, slots]
+            return BatchCost(energy, latency, _Later(lambda: self._table(known, batch, codes)))
+        table = self._table(known, batch, codes)
+        energy, latency = table[: len(LEVELS)].sum(axis=(0, 1)), table[len(LEVELS)].sum(axis=0) * self._seconds
+        new = np.unique(np.where(slots < 0, keys, 0), return_index=True)
+        rows = new[1][new[0] != 0]
+        known.totals.add(keys[rows], np.stack([energy[rows], latency[rows]]))
+        return BatchCost(energy, latency, _Later(lambda: table))
 
-        def columns(i: int) -> Floats:
-            return np.asarray(table[i].T)
+    def parallel(self, accelerators: int) -> "HardwareModel":
+        """As many of these accelerators working on every layer together."""
+        if accelerators < 1:
+            raise HardwareError(f"{self.name}: accelerators: must be at least 1, got {accelerators}")
+        return HardwareModel(self.description.model_copy(update={"accelerators": accelerators}))
 
-        energy = table[: len(LEVELS)].sum(axis=(0, 1))
-        return BatchCost(energy, table[len(LEVELS)].sum(axis=0) * self._seconds, columns)
+    def with_batch(self, images: int) -> "HardwareModel":
+        """The same accelerator with several images in flight; costs stay those of one image."""
+        if images < 1:
+            raise HardwareError(f"{self.name}: batch: must be at least 1, got {images}")
+        return HardwareModel(self.description.model_copy(update={"batch": images}))
+
+    def figures(self, specs: Specs, batch: ChoiceBatch) -> dict[str, Floats]:
+        """Every figure of `Figures` but energy, as [B, S] arrays, computed without the memo."""
+        known = self._known(specs)
+        self._check_widths(known.network, batch)
+        figures = evaluate(known.network.work(batch, self._rules), self.description)
+        shape = (len(known.network.specs), batch.shape[0])
+        names = [name for name in figures.__dataclass_fields__ if name != "energy_pj"]
+        return {name: getattr(figures, name).reshape(shape).T for name in names}
 
     @property
     def _seconds(self) -> float:
         return 1e-6 / self.description.clock_mhz
 
-    def _prepare(self, specs: Specs) -> PreparedNetwork:
-        if id(specs) in self._prepared:
-            return self._prepared[id(specs)][1]
+    def _table(self, known: _Known, batch: ChoiceBatch, codes: Codes) -> Floats:
+        """[7, S, B] energy by level in pJ and cycles, of known instances from the memo."""
+        keys = known.signature.keys(codes, batch)
+        slots = known.memo.find(keys)
+        if slots.min(initial=0) < 0:
+            self._learn(known, batch, keys, slots)
+            slots = known.memo.find(keys)
+        if slots.min(initial=0) >= 0:
+            return np.asarray(known.memo.values[:, slots])
+        return self._compute(known.network.work(batch, self._rules)).reshape(-1, *keys.shape)
+
+    def _learn(self, known: _Known, batch: ChoiceBatch, keys: Keys, slots: NDArray[np.int64]) -> None:
+        """Compute the unknown instances and remember them."""
+        rows = np.flatnonzero((slots < 0).any(axis=0))
+        part = ChoiceBatch(*(getattr(batch, name)[rows] for name in ChoiceBatch.__slots__))
+        unknown, first = np.unique(np.where(slots[:, rows] < 0, keys[:, rows], 0).ravel(), return_index=True)
+        first = first[unknown != 0]
+        values = self._compute(known.network.work(part, self._rules).take(first))
+        known.memo.add(keys[:, rows].ravel()[first], values)
+
+    def _compute(self, work: Work) -> Floats:
+        """[7, N] energy by level in pJ and cycles."""
+        figures = evaluate(work, self.description)
+        return np.concatenate([figures.energy_pj, figures.cycles[None]])
+
+    def _cost(self, known: _Known, choices: Mapping[str, LayerChoice]) -> NetworkCost:
+        batch = ChoiceBatch.of([choices], known.network.structure.layers)
+        self._check_widths(known.network, batch)
+        work = known.network.work(batch, self._rules)
+        return network_cost(self.description, known.network.specs, choices, work, evaluate(work, self.description))
+
+    def _known(self, specs: Specs) -> _Known:
+        known = self._networks.get(id(specs))
+        if known is not None and known.specs is specs:
+            return known
         network = prepare(specs)
         for spec in network.specs:
             if spec.kind not in self.description.kinds:
@@ -76,58 +185,18 @@ class HardwareModel:
                     f"{self.name}: kinds: cannot run layer {spec.name!r} of kind {spec.kind!r}; "
                     f"it runs {', '.join(self.description.kinds)}"
                 )
+        known = _Known(specs, network, self._rules)
         if isinstance(specs, NetworkStructure | tuple):
-            self._prepared = {id(specs): (specs, network), **dict(list(self._prepared.items())[:7])}
-        return network
+            if len(self._networks) >= _NETWORKS:
+                self._networks.pop(next(iter(self._networks)))
+            self._networks[id(specs)] = known
+        return known
 
-    def _work(self, network: PreparedNetwork, batch: ChoiceBatch) -> Work:
+    def _check_widths(self, network: PreparedNetwork, batch: ChoiceBatch) -> None:
         for key in ("weight", "activation"):
-            used, most = int(getattr(batch, f"{key}_bits").max(initial=2)), max(getattr(self.description.bits, key))
-            if used > most:
-                raise HardwareError(f"{self.name}: bits.{key}: runs at most {most} bits, the policy asks for {used}")
-        return network.work(batch, self.description.residency.kb * KILOBYTE_BITS)
-
-    def _network_cost(self, network: PreparedNetwork, work: Work, figures: Figures) -> NetworkCost:
-        layers = tuple(self._layer_cost(spec, i, work, figures) for i, spec in enumerate(network.specs))
-        return NetworkCost(hardware=self.name, clock_mhz=self.description.clock_mhz, layers=layers)
-
-    def _layer_cost(self, spec: LayerSpec, i: int, work: Work, figures: Figures) -> LayerCost:
-        bits = (int(work.weight_bits[i]), int(work.activation_bits[i]))
-        return LayerCost(
-            name=spec.name,
-            kind=spec.kind,
-            shape=tuple(int(getattr(work, letter)[i]) for letter in "KCPQRS"),
-            weight_bits=bits[0],
-            activation_bits=bits[1],
-            weight_density=float(work.density[i]),
-            input_density=float(work.input_density[i]),
-            energy_pj={level: float(figures.energy_pj[j, i]) for j, level in enumerate(LEVELS)},
-            cycles=float(figures.cycles[i]),
-            cycles_by_bound={
-                "compute": float(figures.compute_cycles[i]),
-                "GLB": float(figures.glb_cycles[i]),
-                "DRAM": float(figures.dram_cycles[i]),
-            },
-            latency_s=float(figures.cycles[i]) * self._seconds,
-            macs=float(figures.macs[i]),
-            effectual_macs=float(figures.effectual_macs[i]),
-            bops=float(figures.effectual_macs[i]) * bits[0] * bits[1],
-            utilisation=float(figures.utilisation[i]),
-            traffic_bits={
-                "DRAM weights": float(figures.dram_weights_bits[i]),
-                "DRAM inputs": float(figures.dram_inputs_bits[i]),
-                "DRAM outputs": float(figures.dram_outputs_bits[i]),
-                "GLB": float(figures.glb_bits[i]),
-            },
-            metadata_bits=float(figures.metadata_bits[i]),
-            buffered_bits=float(figures.buffered_bits[i]),
-            tiling=_tiling_in_words(figures, i),
-            confidence=self.description.confidence,
-        )
-
-
-def _tiling_in_words(figures: Figures, i: int) -> str:
-    if figures.schedule[i] < 0:
-        return ""
-    tiles = f"K {figures.k_tile[i]:.0f}, C {figures.c_tile[i]:.0f}, pixels {figures.x_tile[i]:.0f}^2"
-    return f"{SCHEDULES[int(figures.schedule[i])]}; {tiles}"
+            bits, most = getattr(batch, f"{key}_bits"), max(getattr(self.description.bits, key))
+            if bits.size and bits.max() > most:
+                layer = network.structure.layers[int(np.argwhere(bits > most)[0][1])]
+                raise HardwareError(
+                    f"{self.name}: bits.{key}: runs at most {most} bits, layer {layer!r} asks for {int(bits.max())}"
+                )

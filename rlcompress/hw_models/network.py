@@ -1,18 +1,37 @@
 """`PreparedNetwork`: turns choices of a network's layers into `Work`."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rlcompress.hw_models.work import COARSE, Floats, Work, static_arrays
+from rlcompress.hw_models import graph
+from rlcompress.hw_models.parts import Residency
+from rlcompress.hw_models.use import run_width
+from rlcompress.hw_models.work import COARSE, KILOBYTE_BITS, Floats, Work, static_arrays
 from rlcompress.spec import KINDS, ChoiceBatch, LayerSpec, NetworkStructure
 
 OUTPUT_BITS = 8
 """Width of the network's outputs."""
 
-MAX_SPAN = 8
-"""A tensor whose last reader comes more than this many operators after its producer is never kept on chip."""
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What an accelerator decides about a network's tensors.
+
+    Attributes:
+        residency: room for what stays on chip.
+        fuse: whether a pool or add works on its producer's tile.
+        weight_words: widths in which weights are stored, or None for any.
+        activation_words: the same for activations.
+    """
+
+    residency: Residency
+    fuse: bool = True
+    weight_words: tuple[int, ...] | None = None
+    activation_words: tuple[int, ...] | None = None
 
 
 class PreparedNetwork:
@@ -21,88 +40,89 @@ class PreparedNetwork:
     Attributes:
         structure: connections and coupling groups.
         specs: all S operators in execution order.
+        reading: for each operator the layers that read its output, and whether it is an output.
+        fused: [S] whether the output goes straight into the pool or add that follows.
     """
 
     def __init__(self, structure: NetworkStructure) -> None:
         self.structure = structure
         self.specs = structure.specs
+        self.reading = graph.reading_layers(structure)
+        self.fused = graph.fused_outputs(structure)
         self._static = static_arrays(self.specs)
         self._kind = np.array([KINDS.index(spec.kind) for spec in self.specs])
-        self._layer_of = {int(i): j for j, i in enumerate(structure.layer_index)}
-        self._reading = [self._reading_layers(i) for i in range(len(self.specs))]
-        self._fused = np.array([self._is_fused(i) for i in range(len(self.specs))])
-        self._live = self._liveness()
+        self._joins = graph.first_joins(structure)
+        self._shares = graph.input_shares(structure)
+        self._output_density = graph.output_densities(structure)
+        self._first = np.array([not producers for producers in structure.producers])
+        self._last: dict[int, NDArray[np.int64]] = {}
 
-    def work(self, batch: ChoiceBatch, resident_bits: float) -> Work:
-        """The work of B policies as S * B instances, operator by operator.
+    @property
+    def pixels(self) -> Floats:
+        """[S, 1] output pixels."""
+        return np.asarray(self._static["P"] * self._static["Q"])[:, None]
 
-        Args:
-            batch: the choices of the compressible layers.
-            resident_bits: room for activations that stay on chip between operators.
-        """
+    def staying(self, sizes: Floats, residency: Residency) -> NDArray[np.bool_]:
+        """[S, B] where an output of ``sizes`` bits stays on chip between operators."""
+        span = residency.span
+        if span not in self._last:
+            self._last[span] = graph.last_steps(self.structure, self.fused, span)
+        return graph.staying(sizes, self._last[span], residency.kb * KILOBYTE_BITS)
+
+    def hidden(self, rules: Rules) -> NDArray[np.bool_]:
+        """[S] whether an operator works on its producer's tiles."""
+        return np.concatenate([[False], self.fused[:-1]]) & rules.fuse
+
+    def work(self, batch: ChoiceBatch, rules: Rules) -> Work:
+        """The work of B policies as S * B instances, operator by operator."""
         policies = batch.shape[0]
-        kept = self.structure.kept_channels(batch)
-        K, C = (array.T.astype(np.float64) for array in kept)
-        stored = self._stored_bits(batch)
-        weight_bits, activation_bits, granularity, density = self._choices(batch, stored)
-        input_bits = self._input_bits(stored, activation_bits)
-        on_chip = self._on_chip(K, stored, resident_bits)
-        ones = np.ones((1, policies))
-        arrays = {name: (values[:, None] * ones).ravel() for name, values in self._static.items()}
-        return Work(
+        K, C = (array.T.astype(np.float64) for array in self.structure.kept_channels(batch))
+        stored = self.stored_bits(batch.activation_bits.T, rules)
+        chosen = self._choices(batch, stored, rules)
+        on_chip = self.on_chip(K, stored, rules)
+        hidden = self.hidden(rules)
+        arrays: dict[str, Any] = {name: np.repeat(values, policies) for name, values in self._static.items()}
+        G = self._groups(K, C)
+        work = Work(
             kind=np.repeat(self._kind, policies),
             K=K.ravel(),
             C=C.ravel(),
-            G=self._groups(K, C).ravel(),
-            weight_bits=weight_bits.ravel(),
-            activation_bits=activation_bits.ravel(),
-            input_bits=input_bits.ravel(),
+            G=G.ravel(),
+            **{name: values.ravel() for name, values in chosen.items()},
+            input_bits=self._input_bits(stored, chosen["activation_bits"]).ravel(),
             output_bits=stored.ravel(),
-            granularity=granularity.ravel(),
-            density=density.ravel(),
-            input_off_chip=self._input_off_chip(on_chip).ravel(),
+            input_off_chip=np.where(self._first[:, None], 1.0, self._shares @ (1.0 - on_chip)).ravel(),
+            output_density=np.repeat(self._output_density, policies),
+            weights_off_chip=np.ones(K.size),
             output_off_chip=1.0 - on_chip.ravel(),
-            first=np.repeat(np.array([not p for p in self.structure.producers]), policies),
+            first=np.repeat(self._first, policies),
+            joins=np.repeat(self._joins, policies),
+            hidden=np.repeat(hidden, policies),
+            hidden_bits=np.zeros(K.size),
             **arrays,
         )
+        beyond = _beyond((work.weights * work.weight_bits * work.density).reshape(K.shape), rules.residency)
+        return replace(work, weights_off_chip=beyond.ravel(), hidden_bits=_hidden_bits(work, hidden))
 
-    def _reading_layers(self, i: int) -> tuple[list[int], bool]:
-        """Layers that read operator ``i``'s output, through pool, add and matmul; whether it is a network output."""
-        layers, is_output = [], not self.structure.readers[i]
-        for reader in self.structure.readers[i]:
-            if reader in self._layer_of:
-                layers.append(self._layer_of[reader])
-            else:
-                more, last = self._reading_layers(reader)
-                layers += more
-                is_output |= last
-        return sorted(set(layers)), is_output
-
-    def _is_fused(self, i: int) -> bool:
-        """Whether the output goes straight into the pool or add that follows, tile by tile."""
-        readers = self.structure.readers[i]
-        return readers == [i + 1] and self.specs[i + 1].kind in ("pool", "add")
-
-    def _liveness(self) -> Floats:
-        """[S steps, S tensors]: 1 where a tensor is live that may stay on chip."""
-        live = np.zeros((len(self.specs),) * 2)
-        for i, readers in enumerate(self.structure.readers):
-            if readers and not self._fused[i] and max(readers) - i <= MAX_SPAN:
-                live[i : max(readers) + 1, i] = 1
-        return live
-
-    def _stored_bits(self, batch: ChoiceBatch) -> Floats:
+    def stored_bits(self, activation_bits: NDArray[np.generic], rules: Rules) -> Floats:
         """[S, B] width of every output: the widest of its readers."""
-        bits = batch.activation_bits.T.astype(np.float64)
+        bits = activation_bits.astype(np.float64)
         stored = np.empty((len(self.specs), bits.shape[1]))
-        for i, (layers, is_output) in enumerate(self._reading):
+        for i, (layers, is_output) in enumerate(self.reading):
             stored[i] = OUTPUT_BITS if is_output else 0
             for layer in layers:
                 np.maximum(stored[i], bits[layer], out=stored[i])
-        return stored
+        return stored if rules.activation_words is None else run_width(stored, rules.activation_words)
 
-    def _choices(self, batch: ChoiceBatch, stored: Floats) -> tuple[Floats, Floats, NDArray[np.int64], Floats]:
-        """[S, B] weight bits, activation bits, granularity, density; without choice an operator runs at its output's width."""
+    def on_chip(self, K: Floats, stored: Floats, rules: Rules) -> Floats:
+        """[S, B] 1 where an output never leaves the chip."""
+        fits = np.zeros(stored.shape, bool)
+        if rules.residency.kb > 0:
+            fits = self.staying(K * self.pixels * stored, rules.residency)
+        return np.asarray(fits | (self.fused[:, None] & rules.fuse), np.float64)
+
+    def _choices(self, batch: ChoiceBatch, stored: Floats, rules: Rules) -> dict[str, Any]:
+        """[S, B] widths, granularity and density; an operator without a choice runs at its output's width."""
         weight_bits, activation_bits = stored.copy(), stored.copy()
         granularity = np.zeros(stored.shape, np.int64)
         density = np.ones_like(stored)
@@ -111,7 +131,11 @@ class PreparedNetwork:
         activation_bits[rows] = batch.activation_bits.T
         granularity[rows] = batch.granularity.T
         density[rows] = np.where(np.isin(batch.granularity, COARSE), 1.0, batch.keep_ratio).T
-        return weight_bits, activation_bits, granularity, density
+        if rules.weight_words and rules.activation_words:
+            weight_bits = run_width(weight_bits, rules.weight_words)
+            activation_bits = run_width(activation_bits, rules.activation_words)
+        names = ("weight_bits", "activation_bits", "granularity", "density")
+        return dict(zip(names, (weight_bits, activation_bits, granularity, density), strict=True))
 
     def _input_bits(self, stored: Floats, activation_bits: Floats) -> Floats:
         """[S, B] width at which the input is stored."""
@@ -126,21 +150,24 @@ class PreparedNetwork:
         depthwise = np.array([spec.kind == "depthwise" for spec in self.specs])[:, None]
         return np.where(depthwise, np.minimum(K, C), np.minimum(np.minimum(K, C), groups))
 
-    def _on_chip(self, K: Floats, stored: Floats, resident_bits: float) -> Floats:
-        """[S, B] 1 where an output never leaves the chip."""
-        pixels = (self._static["P"] * self._static["Q"])[:, None]
-        full = (self._live @ (K * pixels * stored)) > resident_bits
-        fits = (self._live.T @ full == 0) & (self._live.max(axis=0) > 0)[:, None]
-        return np.asarray(fits | self._fused[:, None], np.float64)
 
-    def _input_off_chip(self, on_chip: Floats) -> Floats:
-        """[S, B] share of every operator's input that is read from DRAM."""
-        share = np.ones_like(on_chip)
-        for i, producers in enumerate(self.structure.producers):
-            if producers:
-                sizes = np.array([self.specs[p].output_elements for p in producers], np.float64)
-                share[i] = sizes @ (1.0 - on_chip[list(producers)]) / sizes.sum()
-        return share
+def _hidden_bits(work: Work, hidden: NDArray[np.bool_]) -> Floats:
+    """DRAM traffic of what works on an operator's tiles, chains of them included."""
+    bits = work.inputs * work.input_bits * work.input_off_chip + work.outputs * work.output_bits * work.output_off_chip
+    bits = bits.reshape(len(hidden), -1)
+    behind = np.zeros_like(bits)
+    for i in range(len(hidden) - 2, -1, -1):
+        if hidden[i + 1]:
+            behind[i] = bits[i + 1] + behind[i + 1]
+    return behind.ravel()
+
+
+def _beyond(bits: Floats, residency: Residency) -> Floats:
+    """[S, B] share of each operator's weights that comes after those that stay on chip, in execution order."""
+    if residency.weights_kb == 0:
+        return np.ones_like(bits)
+    total = np.cumsum(bits, axis=0)
+    return np.clip((total - residency.weights_kb * KILOBYTE_BITS) / np.maximum(bits, 1.0), 0.0, 1.0)
 
 
 def prepare(specs: Sequence[LayerSpec] | NetworkStructure) -> PreparedNetwork:

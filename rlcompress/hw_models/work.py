@@ -16,6 +16,7 @@ Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
 CONV, DEPTHWISE, LINEAR, MATMUL, POOL, ADD = (KINDS.index(k) for k in KINDS)
+KILOBYTE_BITS = 8 * 1024.0
 COARSE = tuple(GRANULARITIES.index(g) for g in ("none", "channel", "filter"))
 
 
@@ -43,8 +44,13 @@ class Work:
         density: share of the remaining weights that is not zero.
         input_density: share of nonzero input activations.
         input_off_chip: share of the input that has to come from DRAM.
+        output_density: share of nonzero output activations.
+        weights_off_chip: share of the weights that does not stay on chip between inferences.
         output_off_chip: 1 where the output goes to DRAM, 0 where it stays on chip.
         first: whether the network's input is read.
+        joins: whether several outputs are read as one.
+        hidden: whether the operator works on its producer's tiles, so that its time is the producer's.
+        hidden_bits: DRAM traffic of the operators that work on this one's tiles.
     """
 
     kind: Ints
@@ -66,8 +72,13 @@ class Work:
     density: Floats
     input_density: Floats
     input_off_chip: Floats
+    output_density: Floats
+    weights_off_chip: Floats
     output_off_chip: Floats
     first: Bools
+    joins: Bools
+    hidden: Bools
+    hidden_bits: Floats
 
     @property
     def group_inputs(self) -> Floats:
@@ -98,6 +109,12 @@ class Work:
     def inputs(self) -> Floats:
         """Input activations, both operands for ``add``."""
         return self.C * self.H * self.W * np.where(self.kind == ADD, 2.0, 1.0)
+
+    @property
+    def padded_inputs(self) -> Floats:
+        """Input activations with the padding that the windows of the array kinds reach into."""
+        window = ((self.P - 1) * self.stride + self.R) * ((self.Q - 1) * self.stride + self.S)
+        return np.where(self.computes, self.C * window, self.inputs)
 
     @property
     def outputs(self) -> Floats:

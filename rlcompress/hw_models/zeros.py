@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from rlcompress.hw_models.description import Zeros
+from rlcompress.hw_models.parts import Zeros
 from rlcompress.hw_models.work import Bools, Floats, Work
 from rlcompress.spec import GRANULARITIES
 
@@ -18,10 +18,16 @@ def slowest(slots: Floats, density: Floats, elements: Floats | float, granule: F
     return np.minimum(slots, slots * density + spread)
 
 
-def granule(work: Work, zeros: Zeros) -> Floats:
-    """Weights that are removed together."""
+def independent(work: Work, zeros: Zeros, elements: Floats) -> Floats:
+    """Processing elements whose nonzeros are independent: blocks span neighbours, balanced granularities all."""
+    block = work.granularity == GRANULARITIES.index("block")
+    alone = np.where(block, np.maximum(1.0, elements / zeros.block), elements)
+    return np.where(among(work, zeros.balanced), 1.0, alone)
+
+
+def granule(work: Work) -> Floats:
+    """Slots of one processing element that are removed together."""
     size = np.ones_like(work.density)
-    size[work.granularity == GRANULARITIES.index("block")] = zeros.block
     kernel = work.granularity == GRANULARITIES.index("kernel")
     size[kernel] = (work.R * work.S)[kernel]
     return size

@@ -7,6 +7,7 @@ meets anything. The dependency analysis follows the idea of DepGraph (Fang et al
 
 import operator
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -83,7 +84,8 @@ class _Propagation:
             if module.groups == 1:
                 return self._fresh(module.out_channels)
             if module.groups == module.in_channels == module.out_channels:
-                return self._input(node)
+                channels = self._input(node)  # a channel of zeros gets a bias here
+                return np.where(channels == _ZERO, self._fresh(len(channels)), channels)
             return self._opaque(node)
         if isinstance(module, nn.Linear) and len(node.meta["shape"]) == 2:
             return self._fresh(module.out_features)
@@ -96,7 +98,7 @@ class _Propagation:
     def _of_reshaping(self, node: fx.Node) -> Channels | None:
         """Channels after concatenation, padding, slicing, flattening or a mean; None for any other operation."""
         if node.target in (torch.cat, torch.concat) and _argument(node, 1, "dim", 0) == 1:
-            return np.concatenate([self.of[part] for part in node.args[0]])  # type: ignore[union-attr]
+            return np.concatenate([self.of[part] for part in node.all_input_nodes])
         if node.target is F.pad and _argument(node, 2, "mode", "constant") == "constant":
             return self._padded(node)
         if node.target is operator.getitem and _keeps_channels(node.args[1]):
@@ -122,16 +124,16 @@ class _Propagation:
     def _of_sum(self, node: fx.Node) -> Channels:
         left, right = (self.of[part] for part in node.args)  # type: ignore[index]
         for a, b in zip(left, right, strict=True):
-            if a != _ZERO and b != _ZERO:
+            if _ZERO not in (a, b):
                 self.parent[self._root(a)] = self._root(b)
         return np.where(left == _ZERO, right, left)
 
     def _padded(self, node: fx.Node) -> Channels:
-        pads = list(_argument(node, 1, "pad", ()))
+        pads: list[int] = list(_argument(node, 1, "pad", ()))
         dims = len(node.meta["shape"])
         before, after = pads[2 * (dims - 2) : 2 * (dims - 1)] or (0, 0)
         value = _argument(node, 3, "value", 0) or 0
-        if value != 0:
+        if value != 0 or min(before, after) < 0:
             return self._opaque(node)
         return np.pad(self._input(node), (before, after), constant_values=_ZERO)
 
@@ -167,7 +169,7 @@ class _Propagation:
         return i
 
 
-def _argument(node: fx.Node, position: int, name: str, default: object) -> object:
+def _argument(node: fx.Node, position: int, name: str, default: Any) -> Any:
     return node.args[position] if len(node.args) > position else node.kwargs.get(name, default)
 
 

@@ -38,6 +38,7 @@ def folded_graph(model: nn.Module, example: Tensor) -> fx.GraphModule:
         raise NetworkError(
             f"{type(model).__name__} has {len(inputs)} inputs; wrap it in a module with one tensor input"
         )
+    _normalize_calls(graph)
     _fold_batch_norms(graph)
     try:
         _ShapeRecorder(graph).run(example)
@@ -59,6 +60,17 @@ class _ShapeRecorder(fx.Interpreter):
         n.meta["shape"] = tuple(result.shape) if isinstance(result, Tensor) else None
         n.meta["plain"] = isinstance(result, int | float | bool | torch.Size | torch.dtype | torch.device)
         return result
+
+
+def _normalize_calls(graph: fx.GraphModule) -> None:
+    """Pass the first argument by position, and reshape where the layout of the images may not allow a view."""
+    for node in graph.graph.nodes:
+        first = next((key for key in ("input", "tensors") if key in node.kwargs), None)
+        if first is not None and not node.args:
+            node.args = (node.kwargs[first],)
+            node.kwargs = {key: value for key, value in node.kwargs.items() if key != first}
+        if node.op == "call_method" and node.target == "view" and torch.dtype not in map(type, node.args):
+            node.target = "reshape"
 
 
 def _fold_batch_norms(graph: fx.GraphModule) -> None:

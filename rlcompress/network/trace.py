@@ -4,6 +4,7 @@ import operator
 from collections import Counter, defaultdict
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,6 +15,7 @@ from torch import Tensor, fx, nn
 from rlcompress.errors import NetworkError
 from rlcompress.network.channels import ADD_FUNCTIONS, ChannelClasses, channel_classes
 from rlcompress.network.graph import folded_graph
+from rlcompress.network.layers import WeightedLayer, weighted
 from rlcompress.spec import LayerSpec, NetworkReference, NetworkStructure, fingerprint
 
 _POOL_MODULES = (nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d)
@@ -69,11 +71,9 @@ class TracedNetwork:
         """Name and structural fingerprint, as policies record them."""
         return NetworkReference(name=self.name, fingerprint=fingerprint(self.specs))
 
-    def layer(self, name: str) -> nn.Conv2d | nn.Linear:
+    def layer(self, name: str) -> WeightedLayer:
         """The folded module of a compressible layer."""
-        module = self.graph.get_submodule(name)
-        assert isinstance(module, nn.Conv2d | nn.Linear)
-        return module
+        return weighted(self.graph, name)
 
     def with_densities(self, densities: dict[str, float]) -> "TracedNetwork":
         """The same network with profiled input densities (layer name -> share of nonzero inputs)."""
@@ -103,7 +103,7 @@ def trace(model: nn.Module, example: Tensor, *, name: str | None = None) -> Trac
         graph=graph,
         specs=specs,
         classes={str(node.target): tracer.classes.of[node] for node in tracer.layer_nodes},
-        input_classes={str(node.target): tracer.classes.of[node.args[0]] for node in tracer.layer_nodes},
+        input_classes={str(node.target): tracer.classes.of[node.all_input_nodes[0]] for node in tracer.layer_nodes},
         reads={str(node.target): tracer.stored(node.args[0]).name for node in tracer.layer_nodes},
         skipped=skipped,
     )
@@ -152,7 +152,8 @@ class _SpecTracer:
                 name=str(node.target), kind="linear", out_channels=shape[1], in_channels=module.in_features,
                 inputs=self._origins(node.args[0]),
             )  # fmt: skip
-        if isinstance(module, _POOL_MODULES) or (node.op != "call_module" and node.target in _POOL_FUNCTIONS):
+        pool = isinstance(module, _POOL_MODULES) or (node.op != "call_module" and node.target in _POOL_FUNCTIONS)
+        if pool and len(shape) > 1 and shape[1] == node.args[0].meta["shape"][1]:  # type: ignore[union-attr]
             return self._unweighted(node, "pool")
         if node.target in ADD_FUNCTIONS and all(isinstance(part, fx.Node) for part in node.args):
             return self._unweighted(node, "add")
@@ -174,10 +175,15 @@ class _SpecTracer:
         shape = (*node.meta["shape"], 1, 1)
         origins = tuple(dict.fromkeys(name for part in node.all_input_nodes for name in self._origins(part)))
         return LayerSpec(
-            name=str(node.target) if node.op == "call_module" else node.name, kind=kind,
+            name=self._name(node), kind=kind,
             out_channels=shape[1], in_channels=shape[1], out_height=shape[2], out_width=shape[3],
             in_height=source[2] if len(source) > 2 else 1, in_width=source[3] if len(source) > 3 else 1, inputs=origins,
         )  # fmt: skip
+
+    def _name(self, node: fx.Node) -> str:
+        """The module's name; the graph's where there is no module, or one that has been called before."""
+        module_name = str(node.target)
+        return module_name if node.op == "call_module" and module_name not in self.names.values() else node.name
 
     def _origins(self, node: object) -> tuple[str, ...]:
         """Names of the specs whose outputs make up a node's value; empty for the network's input."""
@@ -192,20 +198,23 @@ class _SpecTracer:
         assert isinstance(node, fx.Node)
         module = self.modules.get(str(node.target)) if node.op == "call_module" else None
         view = isinstance(module, _VIEW_MODULES) or (node.op != "call_module" and node.target in _VIEW_TARGETS)
-        return self.stored(node.args[0]) if view else node
+        return self.stored(node.args[0]) if view and self._is_tensor(node.args[0]) else node
+
+    def _is_tensor(self, node: object) -> bool:
+        return isinstance(node, fx.Node) and node.meta["shape"] is not None
 
     def _coupling(self) -> dict[int, str]:
         """Class -> name of its coupling group, for the groups that may be removed."""
         group_of: dict[int, str] = {}
-        for node in self.layer_nodes:
+        for node in self.names:  # those without weights too: a pool of a concatenation has one share of its channels
             touched = {group_of[c] for c in self.classes.of[node] if c in group_of}
             name = min(touched, key=list(group_of.values()).index, default=str(node.target))
             group_of.update({c: name for c, old in group_of.items() if old in touched})
-            group_of.update({int(c): name for c in self.classes.of[node]})
+            group_of.update({int(c): name for c in self.classes.of[node] if c >= 0})
         frozen = {group_of[c] for c in self.classes.pinned if c in group_of}
         return {c: name for c, name in group_of.items() if name not in frozen}
 
-    def _removal(self, node: fx.Node, coupling: dict[int, str]) -> dict[str, object]:
+    def _removal(self, node: fx.Node, coupling: dict[int, str]) -> dict[str, Any]:
         channels = self.classes.of[node]
         group = coupling.get(int(channels[0])) if len(channels) else None
         if group is None or any(int(c) not in coupling for c in channels):

@@ -37,11 +37,11 @@ class Proxy:
         for (layer, factor), points in curves.items():
             i = layers.index(layer)
             if factor == "weight_bits":
-                self.weight[i] = _curve(points, np.arange(9))
+                self.weight[i] = _curve(points, np.arange(9.0))
             elif factor == "activation_bits":
-                self.activation[i] = _curve(points, np.arange(9))
+                self.activation[i] = _curve(points, np.arange(9.0))
             else:
-                ratios = np.arange(_STEPS + 1) * KEEP_RATIO_STEP
+                ratios = np.arange(_STEPS + 1.0) * KEEP_RATIO_STEP
                 self.pruning[i, GRANULARITIES.index(factor)] = _curve([*points, (1.0, 0.0)], ratios)
 
     def by_layer(self, batch: ChoiceBatch) -> NDArray[np.float64]:
@@ -56,7 +56,7 @@ class Proxy:
         return self.by_layer(batch).sum(axis=1)
 
 
-def _curve(points: list[tuple[float, float]], at: NDArray[np.generic]) -> NDArray[np.float64]:
+def _curve(points: list[tuple[float, float]], at: NDArray[np.float64]) -> NDArray[np.float64]:
     """Interpolate an error that should fall with the value; measured rises are noise and are levelled."""
     values, errors = np.array(sorted(points)).T
     falling = np.maximum.accumulate(errors[::-1])[::-1]

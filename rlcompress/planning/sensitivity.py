@@ -1,14 +1,15 @@
 """How much the network's output suffers from one thing done to one layer alone."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, fx, nn
+from torch import Tensor, fx
 
 from rlcompress.candidates import Candidates
 from rlcompress.candidates.template import quantizer_name
 from rlcompress.compensation import Moments, affine_to, removed_outputs
+from rlcompress.network.layers import bias_of, column, weighted
 from rlcompress.planning.space import ChoiceSpace
 from rlcompress.spec import LayerChoice
 
@@ -55,7 +56,7 @@ def measure_sensitivity(
     totals = [[0.0, 0.0] for _ in changes]
     chunks = images.split(_chunk_images(graph))
     for number, chunk in enumerate(chunks):
-        suffix = _Suffix(graph, chunk.contiguous(memory_format=torch.channels_last))
+        suffix = _Suffix(graph, chunk.contiguous(memory_format=torch.channels_last), bank.network.layers)
         for i, (layer, factor, value) in enumerate(changes):
             logits = _changed_logits(bank, space, suffix, space.layers[layer].name, factor, value)
             mse, kl = _distances(logits, suffix.logits)
@@ -69,13 +70,15 @@ def measure_sensitivity(
 
 def _changes(space: ChoiceSpace) -> Iterator[tuple[int, str, float]]:
     """(layer position, factor, value) of everything to measure."""
+    least = float(space.keep_ratios[0])  # below what is measured, the proxy knows of no further harm
+    ratios = (*(ratio for ratio in _KEEP_RATIOS if ratio > least), least)
     for i in range(len(space.layers)):
         yield from ((i, "weight_bits", float(b)) for b in _BITS)
         if space.reader[i] == i:
             yield from ((i, "activation_bits", float(b)) for b in _BITS)
         for granularity in space.allowed(i)[1:]:
             if granularity != "filter" or space.leader[i] == i:
-                yield from ((i, granularity, r) for r in _KEEP_RATIOS)
+                yield from ((i, granularity, r) for r in ratios if r < 1.0)
 
 
 def _changed_logits(
@@ -100,7 +103,7 @@ def _changed_logits(
 class _Suffix(fx.Interpreter):
     """Runs a graph again from the first changed node on, given the dense values of all nodes before it."""
 
-    def __init__(self, graph: fx.GraphModule, images: Tensor) -> None:
+    def __init__(self, graph: fx.GraphModule, images: Tensor, layers: Iterable[str]) -> None:
         super().__init__(graph, garbage_collect_values=False)
         self.nodes = list(graph.graph.nodes)
         self.position = {node: i for i, node in enumerate(self.nodes)}
@@ -110,19 +113,16 @@ class _Suffix(fx.Interpreter):
             self.images = images
             self.logits: Tensor = self.run(images)
         self.dense = dict(self.env)
-        layers = {n: m for n, m in graph.named_modules() if isinstance(m, nn.Conv2d | nn.Linear)}
         self.moments = {self.of_module[name]: Moments.of(self.dense[self.of_module[name]]) for name in layers}
 
     def run_node(self, n: fx.Node) -> object:
         result = super().run_node(n)
         if self.dense is None or n not in self.moments:
             return result
-        layer = self.module.get_submodule(str(n.target))
         assert isinstance(result, Tensor)
-        assert isinstance(layer, nn.Conv2d | nn.Linear)
-        gain, shift = affine_to(Moments.of(result), self.moments[n], removed_outputs(layer))
-        column = (1, -1, *[1] * (result.dim() - 2))
-        return result * gain.view(column) + shift.view(column)
+        removed = removed_outputs(weighted(self.module, str(n.target)))
+        gain, shift = affine_to(Moments.of(result), self.moments[n], removed)
+        return result * column(gain, result, dim=1) + column(shift, result, dim=1)
 
     def _from(self, node: fx.Node) -> Tensor:
         assert self.dense is not None
@@ -139,14 +139,14 @@ class _Suffix(fx.Interpreter):
             return self._from(min((self.of_module[name] for name in weights), key=self.position.__getitem__))
         finally:
             for name, (weight, bias) in kept.items():
-                layer = self.module.get_submodule(name)
-                layer.weight.data, layer.bias.data = weight, bias
+                layer = weighted(self.module, name)
+                layer.weight.data, bias_of(layer).data = weight, bias
 
     def _exchange(self, name: str, weight: Tensor) -> tuple[Tensor, Tensor]:
-        layer = self.module.get_submodule(name)
-        before = layer.weight.data, layer.bias.data
+        layer = weighted(self.module, name)
+        before = layer.weight.data, bias_of(layer).data
         layer.weight.data = weight.contiguous(memory_format=torch.channels_last) if weight.dim() == 4 else weight
-        layer.bias.data = layer.bias.data * (weight.flatten(1) != 0).any(1)
+        bias_of(layer).data = before[1] * (weight.flatten(1) != 0).any(1)
         return before
 
     def with_rounded_input(self, stored: str, at: object) -> Tensor:

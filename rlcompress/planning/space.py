@@ -16,7 +16,8 @@ class ChoiceSpace:
     """The grid of choices of every layer, and the ties between layers.
 
     Coupled layers are pruned by filters together, as the first of them decides. Layers that read one tensor share
-    its activation bits, as the first of them decides. The first and the last layer keep ``end_bits``.
+    its activation bits, as the first of them decides. The first and the last layer keep ``end_bits``, and
+    with them the layers that read the same tensors.
 
     Args:
         structure: the network.
@@ -80,7 +81,7 @@ class ChoiceSpace:
         granularity = batch.granularity.copy()
         for i, allowed in enumerate(self._allowed):
             granularity[~np.isin(granularity[:, i], allowed), i] = _NONE
-        keep = np.clip((batch.keep_ratio / KEEP_RATIO_STEP).round() * KEEP_RATIO_STEP, self.min_keep_ratio, 1.0)
+        keep = np.clip((batch.keep_ratio / KEEP_RATIO_STEP).round() * KEEP_RATIO_STEP, self.keep_ratios[0], 1.0)
         keep = keep.round(10)
         removal = np.where(granularity == _FILTER, keep, 1.0)[:, self.leader]
         keep = np.where(removal < 1.0, removal, np.where((granularity == _NONE) | (granularity == _FILTER), 1.0, keep))
@@ -88,7 +89,7 @@ class ChoiceSpace:
         weight_bits = batch.weight_bits.clip(self.min_bits, self.max_bits)
         activation_bits = batch.activation_bits.clip(self.min_bits, self.max_bits)
         weight_bits[:, self.ends] = self.end_bits
-        activation_bits[:, self.ends] = self.end_bits
+        activation_bits[:, self.reader[self.ends]] = self.end_bits
         return ChoiceBatch(granularity, keep, weight_bits, activation_bits[:, self.reader])
 
     @property

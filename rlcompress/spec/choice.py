@@ -4,6 +4,7 @@ import math
 from typing import Any, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic.config import JsonDict
 
 from rlcompress.errors import PolicyError, first_problem
 
@@ -17,6 +18,14 @@ KEEP_RATIO_STEP = 0.05
 
 REFERENCE_BITS = 16
 """Width of the reference baseline; a searched layer has 2 to 8 bits."""
+
+_BITS_SCHEMA: JsonDict = {"enum": [*range(2, 9), REFERENCE_BITS]}
+
+_CONSISTENT_SCHEMA: JsonDict = {
+    "if": {"properties": {"granularity": {"const": "none"}}},
+    "then": {"properties": {"keep_ratio": {"const": 1}}},
+    "else": {"properties": {"keep_ratio": {"exclusiveMaximum": 1}}, "required": ["keep_ratio"]},
+}
 
 
 def keep_count(count: int, keep_ratio: float) -> int:
@@ -38,14 +47,14 @@ class LayerChoice(BaseModel):
         PolicyError: a value is of the wrong type or out of its range.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", json_schema_extra=_CONSISTENT_SCHEMA)
 
     granularity: Granularity = "none"
-    keep_ratio: float = Field(default=1.0, gt=0.0, le=1.0, allow_inf_nan=False)
-    weight_bits: int = Field(default=8, strict=True, ge=2, le=REFERENCE_BITS)
-    activation_bits: int = Field(default=8, strict=True, ge=2, le=REFERENCE_BITS)
+    keep_ratio: float = Field(default=1.0, strict=True, gt=0.0, le=1.0, allow_inf_nan=False)
+    weight_bits: int = Field(default=8, strict=True, ge=2, le=REFERENCE_BITS, json_schema_extra=_BITS_SCHEMA)
+    activation_bits: int = Field(default=8, strict=True, ge=2, le=REFERENCE_BITS, json_schema_extra=_BITS_SCHEMA)
 
-    def __init__(self, **values: Any) -> None:
+    def __init__(self, /, **values: Any) -> None:
         try:
             super().__init__(**values)
         except ValidationError as error:

@@ -68,8 +68,9 @@ class LayerSpec:
             raise NetworkError(f"layer {self.name!r}: unknown kind {self.kind!r}; choose from {', '.join(KINDS)}")
         if not self.strata:
             object.__setattr__(self, "strata", (self.out_channels,))
-        sizes = (self.out_channels, self.in_channels, self.out_height, self.out_width, self.in_height)
-        sizes += (self.in_width, self.kernel_height, self.kernel_width, self.stride, self.groups, *self.strata)
+        channels = (self.out_channels, self.in_channels, self.groups, *self.strata)
+        window = (self.kernel_height, self.kernel_width, self.stride)
+        sizes = (*channels, self.out_height, self.out_width, self.in_height, self.in_width, *window)
         if min(sizes) < 1:
             raise NetworkError(f"layer {self.name!r}: every size must be at least 1, got {sizes}")
         if sum(self.strata) != self.out_channels:

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -12,6 +12,8 @@ from rlcompress.spec.choice import LayerChoice
 from rlcompress.spec.layer import LayerSpec
 
 _MAX_FILE_BYTES = 10_000_000
+
+_Finite = Annotated[float, Field(allow_inf_nan=False)]  # JSON has no NaN
 
 
 class LayerEntry(LayerChoice):
@@ -53,10 +55,10 @@ class CompressionPolicy(BaseModel):
     schema_version: Literal[1] = 1
     network: NetworkReference
     hardware: str = Field(min_length=1)
-    metrics: dict[str, float | int | str | None] = Field(default_factory=dict)
+    metrics: dict[str, _Finite | int | str | None] = Field(default_factory=dict)
     layers: tuple[LayerEntry, ...] = Field(min_length=1)
 
-    def __init__(self, **values: Any) -> None:
+    def __init__(self, /, **values: Any) -> None:
         try:
             super().__init__(**values)
         except ValidationError as error:
@@ -115,7 +117,7 @@ class CompressionPolicy(BaseModel):
         try:
             return cls(**values)
         except PolicyError as error:
-            raise PolicyError(f"{source}: {error}") from None
+            raise PolicyError(f"{source}: {str(error).removeprefix('policy: ')}") from None
 
     def save(self, path: str | Path) -> None:
         """Write the policy to a JSON file."""
@@ -141,7 +143,7 @@ class CompressionPolicy(BaseModel):
 
         Raises:
             PolicyError: a layer is missing or unknown, out of order, removes outputs that cannot be removed, or
-                coupled layers disagree.
+                coupled layers, or readers of one tensor, disagree.
         """
         wanted = [spec.name for spec in specs if spec.compressible]
         have = [entry.name for entry in self.layers]
@@ -153,6 +155,7 @@ class CompressionPolicy(BaseModel):
         if have != wanted:
             raise PolicyError(f"policy: layers are out of execution order; begin with {wanted[0]!r}")
         _check_coupling(specs, self.choices)
+        _check_readers(specs, self.choices)
 
 
 def _check_coupling(specs: Sequence[LayerSpec], choices: Mapping[str, LayerChoice]) -> None:
@@ -174,10 +177,20 @@ def _check_coupling(specs: Sequence[LayerSpec], choices: Mapping[str, LayerChoic
             )
 
 
+def _check_readers(specs: Sequence[LayerSpec], choices: Mapping[str, LayerChoice]) -> None:
+    first: dict[tuple[str, ...], str] = {}
+    for spec in (spec for spec in specs if spec.compressible):
+        other = first.setdefault(spec.inputs, spec.name)
+        if choices[spec.name].activation_bits != choices[other].activation_bits:
+            raise PolicyError(
+                f"layer {spec.name!r}: reads the same activation as {other!r}; give both the same activation_bits"
+            )
+
+
 def _removal(choice: LayerChoice) -> float:
     return choice.keep_ratio if choice.granularity == "filter" else 1.0
 
 
 def policy_json_schema() -> dict[str, Any]:
     """The JSON Schema of policy.json (the package ships it as ``rlcompress/spec/policy.schema.json``)."""
-    return CompressionPolicy.model_json_schema()
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **CompressionPolicy.model_json_schema()}

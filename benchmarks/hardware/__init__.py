@@ -1,0 +1,1 @@
+"""Published figures against the hardware models: `python -m benchmarks.hardware`."""

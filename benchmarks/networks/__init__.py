@@ -1,0 +1,1 @@
+"""Layer specs of published networks, for benchmarks and golden tests."""

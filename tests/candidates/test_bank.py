@@ -1,0 +1,218 @@
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from rlcompress.candidates import Candidates
+from rlcompress.errors import DataError, PolicyError, RunError
+from rlcompress.network.trace import trace
+from rlcompress.quantization import ActivationQuantizer
+from rlcompress.spec import GRANULARITIES, LayerChoice, keep_count
+from tests.small_networks import InvertedResidual, Net, OptionAResNet, conv, images
+
+SHAPE = (3, 8, 8)
+X = images(24, *SHAPE)
+
+
+def traced(network):
+    return trace(network, torch.zeros(1, *SHAPE))
+
+
+@pytest.fixture(scope="module", params=[OptionAResNet, InvertedResidual])
+def bank(request):
+    return Candidates(traced(request.param()), X)
+
+
+def choices_of(bank, choice=None, **changes):
+    return {name: changes.get(name.replace(".", "_"), choice or LayerChoice()) for name in bank.network.layers}
+
+
+def relative_error(bank, choices, x):
+    dense = bank.network.graph(x).detach()
+    return float((bank.stitch(choices)(x) - dense).square().mean() / dense.var())
+
+
+def test_eight_bits_stay_close_and_fewer_bits_go_away(bank):
+    errors = [
+        relative_error(bank, choices_of(bank, LayerChoice(weight_bits=b, activation_bits=b)), X)
+        for b in (16, 8, 5, 3, 2)
+    ]
+    assert errors[0] < 1e-5
+    assert errors[1] < 1e-3
+    assert errors == sorted(errors)
+
+
+def test_the_template_is_the_dense_network(bank):
+    torch.testing.assert_close(bank.template()(X), bank.network.graph(X), atol=1e-4, rtol=1e-4)
+
+
+def test_same_choices_same_network(bank):
+    choices = choices_of(bank, LayerChoice(granularity="element", keep_ratio=0.5, weight_bits=3, activation_bits=4))
+    first, again = bank.stitch(choices)(X), bank.stitch(choices)(X)
+    assert torch.equal(first, again)
+    fresh = Candidates(bank.network, X)
+    assert torch.equal(fresh.stitch(choices)(X), first)
+    for name in bank.network.layers:
+        assert bank.weights(name, choices) is bank.weights(name, choices)
+        assert torch.equal(bank.weights(name, choices).codes, fresh.weights(name, choices).codes)
+        assert torch.equal(bank.weights(name, choices).scale, fresh.weights(name, choices).scale)
+
+
+def test_stitching_leaves_the_dense_network_alone(bank):
+    before = bank.network.graph(X).detach()
+    bank.stitch(choices_of(bank, LayerChoice(weight_bits=2, activation_bits=2)))
+    assert torch.equal(bank.network.graph(X), before)
+
+
+@pytest.mark.parametrize("bits", [2, 4, 8, 16])
+@pytest.mark.parametrize("keep_ratio", [0.05, 0.5])
+def test_codes_are_in_range_and_as_sparse_as_asked_for(bank, bits, keep_ratio):
+    choices = choices_of(bank, LayerChoice(granularity="element", keep_ratio=keep_ratio, weight_bits=bits))
+    for name, spec in bank.network.layers.items():
+        weight = bank.weights(name, choices)
+        assert weight.codes.shape == bank.network.layer(name).weight.shape
+        assert weight.codes.dtype == (torch.int8 if bits <= 8 else torch.int16)
+        assert int(weight.codes.abs().max()) <= 2 ** (bits - 1) - 1
+        assert int((weight.codes != 0).sum()) <= keep_count(spec.weights, keep_ratio)
+        assert (weight.scale > 0).all()
+
+
+def test_removed_channels_have_no_codes_no_bias_and_scale_one(bank):
+    group = bank.network.structure.groups[0]
+    layers = [name for name, spec in bank.network.layers.items() if spec.coupling == group]
+    changes = {n.replace(".", "_"): LayerChoice(granularity="filter", keep_ratio=0.5) for n in layers}
+    choices = choices_of(bank, **changes)
+    removed, network = bank.removed_classes(choices), bank.stitch(choices)
+    for name in bank.network.layers:
+        gone = torch.tensor([int(c) in removed for c in bank.network.classes[name]])
+        weight = bank.weights(name, choices)
+        assert int(gone.sum()) == (len(gone) - keep_count(len(gone), 0.5) if name in layers else 0)
+        assert not weight.codes[gone].any()
+        assert torch.equal(weight.scale[gone], torch.ones(int(gone.sum())))
+        assert not network.get_submodule(name).bias[gone].any()
+        if bank.network.layers[name].groups == 1:
+            gone_inputs = torch.tensor([int(c) in removed for c in bank.network.input_classes[name]])
+            assert not weight.codes[:, gone_inputs].any()
+
+
+def test_refit_of_the_readers_helps(bank):
+    group = bank.network.structure.groups[1]
+    changes = {
+        name.replace(".", "_"): LayerChoice(granularity="filter", keep_ratio=0.75)
+        for name, spec in bank.network.layers.items()
+        if spec.coupling == group
+    }
+    assert relative_error(bank, choices_of(bank, **changes), X) < 1.0
+
+
+def test_activations_are_rounded_at_the_width_of_their_readers(bank):
+    network = bank.stitch(choices_of(bank, LayerChoice(activation_bits=3)))
+    quantizers = {n: m for n, m in network.named_modules() if isinstance(m, ActivationQuantizer)}
+    assert set(quantizers) == {f"quantizer_{stored}" for stored in bank.network.reads.values()}
+    assert {quantizer.range.bits for quantizer in quantizers.values()} == {3}
+    layer = next(iter(bank.network.layers))
+    assert bank.range(layer, 3) == quantizers[f"quantizer_{bank.network.reads[layer]}"].range
+
+
+def test_layers_read_rounded_values(bank):
+    network, distinct = bank.stitch(choices_of(bank, LayerChoice(activation_bits=2))), {}
+    for name in bank.network.layers:
+        network.get_submodule(name).register_forward_pre_hook(
+            lambda _module, inputs, name=name: distinct.update({name: len(inputs[0].unique())})
+        )
+    network(X)
+    assert all(1 < count <= 4 for count in distinct.values())
+    assert set(distinct) == set(bank.network.layers)
+
+
+def test_layers_far_from_what_is_removed_are_not_computed_again(bank):
+    last = list(bank.network.layers)[-1]
+    group = bank.network.structure.groups[1]  # inside a block: the classifier does not see its channels
+    changes = {
+        name.replace(".", "_"): LayerChoice(granularity="filter", keep_ratio=0.5)
+        for name, spec in bank.network.layers.items()
+        if spec.coupling == group
+    }
+    assert bank.weights(last, choices_of(bank, **changes)) is bank.weights(last, choices_of(bank))
+
+
+def test_densities_are_shares_of_nonzero_inputs(bank):
+    stem = next(iter(bank.network.layers))
+    assert bank.densities[stem] == 1.0
+    assert set(bank.densities) == set(bank.network.layers)
+    assert all(0 < density <= 1 for density in bank.densities.values())
+
+
+def damaged(what):
+    network = Net(
+        lambda s, x: s.fc(F.relu(s.d(F.relu(s.b(F.relu(s.a(x)))))).mean((2, 3))),
+        a=conv(3, 6), b=conv(6, 6), d=conv(6, 6, groups=6), fc=nn.Linear(6, 4),
+    )  # fmt: skip
+    if what == "zero weights":
+        network.b.weight.data.zero_()
+    elif what == "zero rows":
+        network.b.weight.data[::2] = 0
+    elif what == "dead inputs":
+        network.a.weight.data.zero_()
+        network.a.bias.data.fill_(-1.0)
+    elif what == "dead channels":
+        network.a.bias.data[:3] = -1e4
+    elif what == "tiny weights":
+        network.b.weight.data *= 1e-38
+    return network
+
+
+@pytest.mark.parametrize("what", ["zero weights", "zero rows", "dead inputs", "dead channels", "tiny weights"])
+@pytest.mark.parametrize(
+    "choice",
+    [
+        LayerChoice(),
+        LayerChoice(weight_bits=2, activation_bits=2),
+        LayerChoice(granularity="element", keep_ratio=0.1, weight_bits=4),
+        LayerChoice(granularity="filter", keep_ratio=0.5),
+    ],
+    ids=["8 bits", "2 bits", "element", "filter"],
+)
+def test_damaged_networks_give_no_nan(what, choice):
+    bank = Candidates(traced(damaged(what)), X)
+    choices = choices_of(bank, choice, fc=LayerChoice())
+    assert bank.stitch(choices)(X).isfinite().all()
+    for name in bank.network.layers:
+        assert bank.weights(name, choices).dequantized().isfinite().all()
+
+
+def test_one_image_is_enough():
+    bank = Candidates(traced(InvertedResidual()), X[:1])
+    assert bank.stitch(choices_of(bank, LayerChoice(weight_bits=4)))(X).isfinite().all()
+
+
+def test_no_image_is_not():
+    with pytest.raises(DataError, match="calibration set is empty"):
+        Candidates(traced(InvertedResidual()), X[:0])
+
+
+def test_images_that_are_not_finite():
+    with pytest.raises(DataError, match=r"not finite at 'x'; check weights and mean/std"):
+        Candidates(traced(InvertedResidual()), torch.full((2, *SHAPE), torch.nan))
+
+
+@pytest.mark.parametrize("granularity", [g for g in GRANULARITIES if g not in ("none", "element", "filter")])
+def test_granularities_without_a_mask_are_refused(bank, granularity):
+    name = list(bank.network.layers)[1]
+    choices = {**choices_of(bank), name: LayerChoice(granularity=granularity, keep_ratio=0.5)}
+    with pytest.raises(
+        PolicyError, match=f"^layer '{name}': .* granularity '{granularity}'; .* none, element, filter$"
+    ):
+        bank.stitch(choices)
+
+
+def test_unknown_criterion():
+    with pytest.raises(RunError, match=r"^unknown criterion 'l3'; choose from l1, l2, activation$"):
+        Candidates(traced(InvertedResidual()), X, criterion="l3")
+
+
+@pytest.mark.parametrize("criterion", ["l1", "l2", "activation"])
+def test_criteria_can_be_chosen(criterion):
+    bank = Candidates(traced(InvertedResidual()), X, criterion=criterion)
+    choices = choices_of(bank, LayerChoice(granularity="element", keep_ratio=0.6))
+    assert relative_error(bank, choices, X) < 1.0

@@ -1,0 +1,145 @@
+import gymnasium
+import numpy as np
+import pytest
+from gymnasium.utils.env_checker import check_env
+from stable_baselines3 import PPO, SAC, TD3
+from stable_baselines3.common.base_class import BaseAlgorithm
+
+from rlcompress.envs import CompressionEnv, FlattenAction, Problem, ResidualAction, policy_id
+from rlcompress.envs.observation import FIELDS, SIZE
+from rlcompress.errors import RunError
+from rlcompress.spec import GRANULARITIES
+from tests.conftest import Digits
+
+
+def _episode(env: CompressionEnv, seed: int) -> tuple[list[float], dict[str, object]]:
+    """Rewards and last info of an episode of random actions."""
+    env.reset(seed=seed)
+    env.action_space.seed(seed)
+    rewards, done, info = [], False, {}
+    while not done:
+        _, reward, done, _, info = env.step(env.action_space.sample())
+        rewards.append(reward)
+    return rewards, info
+
+
+def test_gymnasium_finds_nothing_wrong(problem: Problem) -> None:
+    check_env(CompressionEnv(problem), skip_render_check=True)
+
+
+def test_made_by_name_from_json_able_arguments() -> None:
+    env = gymnasium.make(
+        "rlcompress/Compression-v0",
+        network="digits_cnn",
+        data="digits",
+        hardware="scalable_sparse_16x32",
+        score_images=20,
+        granularities=["none", "filter"],
+        planned=False,
+    )
+    assert env.action_space["granularity"].n == 2
+    observation, info = env.reset(seed=0)
+    assert observation.shape == (SIZE,)
+    assert info["goal"] == 1.0
+
+
+def test_an_episode_decides_every_layer_once_and_evaluates_once(problem: Problem) -> None:
+    env = CompressionEnv(problem, planned=False)
+    rewards, info = _episode(env, seed=3)
+    assert len(rewards) == len(problem.space.layers)
+    assert problem.evaluations == 1
+    outcome = info["outcome"]
+    assert policy_id(outcome.choices) in problem.outcomes
+    assert outcome.energy_uj == pytest.approx(float(problem.costs(outcome.choices).energy_uj[0]))
+
+
+def test_rewards_add_up_to_the_outcome_less_the_first_potential(problem: Problem) -> None:
+    env = CompressionEnv(problem, planned=False, max_drop=0.5, penalty=2.0)
+    env.reset(seed=0)
+    first = env._potential
+    rewards, info = _episode(env, seed=0)
+    outcome = info["outcome"]
+    log_cost = np.log(1.0 - outcome.saved_pct / 100.0)
+    expected = -log_cost - 2.0 * np.log1p(max(0.0, outcome.score.drop - 0.5)) - first
+    assert sum(rewards) == pytest.approx(expected, rel=1e-6)
+    assert info["reward_terms"]["cost"] == pytest.approx(-log_cost)
+
+
+def test_the_planned_action_repeats_the_plan_at_no_cost(problem: Problem) -> None:
+    env = CompressionEnv(problem)
+    env.reset(seed=0)
+    used = problem.evaluations
+    assert used >= 1
+    done = False
+    while not done:
+        _, _, done, _, info = env.step(env.choice(env.plan, env.layer))
+    assert problem.evaluations == used
+    assert policy_id(info["outcome"].choices) == policy_id(env.plan)
+
+
+def test_executed_choices_respect_the_ties(problem: Problem) -> None:
+    env = CompressionEnv(problem, planned=False)
+    for seed in range(5):
+        _, info = _episode(env, seed)
+        choices = info["outcome"].choices
+        assert policy_id(problem.space.snapped(choices)) == policy_id(choices)
+        removed = np.where(choices.granularity[0] == GRANULARITIES.index("filter"), choices.keep_ratio[0], 1.0)
+        coupled = np.array([spec.coupling is not None for spec in problem.space.layers])
+        assert (removed == removed[problem.space.leader])[coupled].all()
+
+
+def test_the_goal_may_change_with_each_episode(problem: Problem) -> None:
+    env = CompressionEnv(problem, planned=False)
+    start = sum(size for name, size in FIELDS[: [name for name, _ in FIELDS].index("goal")])
+    seen = [env.reset(seed=0, options={"max_drop": goal})[0][start] for goal in (0.5, 1.5)]
+    assert seen == pytest.approx([0.1, 0.3])
+
+
+@pytest.mark.parametrize("goal", [-0.1, float("nan"), float("inf")])
+def test_an_impossible_goal_is_refused(problem: Problem, goal: float) -> None:
+    with pytest.raises(RunError, match="max_drop must be 0 or more"):
+        CompressionEnv(problem, max_drop=goal)
+
+
+def test_the_same_seed_gives_the_same_episode(digits: Digits) -> None:
+    first, second = (_episode(CompressionEnv(digits.problem(), planned=False), seed=11) for _ in range(2))
+    assert first[0] == second[0]
+
+
+@pytest.mark.parametrize("wrapper", [FlattenAction, ResidualAction])
+def test_executed_flat_actions_repeat_themselves(problem: Problem, wrapper: type[FlattenAction]) -> None:
+    """Acting with what was reported as executed executes the same policy."""
+    env = wrapper(CompressionEnv(problem))
+    env.reset(seed=0)
+    generator = np.random.default_rng(0)
+    actions, done = [], False
+    while not done:
+        _, _, done, _, info = env.step(generator.uniform(-1, 1, 4).astype(np.float32))
+        actions.append(info["executed_action"])
+        assert env.action_space.contains(info["executed_action"])
+    first = policy_id(info["outcome"].choices)
+    env.reset(seed=0)
+    for action in actions:
+        _, _, _, _, info = env.step(action)
+    assert policy_id(info["outcome"].choices) == first
+
+
+def test_no_residual_is_the_plan(problem: Problem) -> None:
+    env = ResidualAction(CompressionEnv(problem))
+    env.reset(seed=0)
+    done = False
+    while not done:
+        _, _, done, _, info = env.step(np.array([-1.0, 0.0, 0.0, 0.0], np.float32))
+    assert policy_id(info["outcome"].choices) == policy_id(env.unwrapped.plan)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("algorithm", [SAC, TD3, PPO])
+def test_stock_algorithms_run_on_the_flattened_action(problem: Problem, algorithm: type[BaseAlgorithm]) -> None:
+    env = FlattenAction(CompressionEnv(problem, planned=False))
+    options = {"n_steps": 16, "batch_size": 16} if algorithm is PPO else {"learning_starts": 8, "batch_size": 8}
+    agent = algorithm("MlpPolicy", env, seed=0, device="cpu", **options)
+    agent.learn(4 * len(problem.space.layers))
+    assert problem.evaluations >= 2
+    action, _ = agent.predict(env.reset(seed=0)[0], deterministic=True)
+    assert env.action_space.contains(action)

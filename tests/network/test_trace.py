@@ -1,0 +1,324 @@
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from rlcompress.candidates import Candidates
+from rlcompress.errors import NetworkError
+from rlcompress.network.trace import trace
+from rlcompress.planning import ChoiceSpace, measure_sensitivity
+from rlcompress.spec import LayerChoice
+from tests.small_networks import InvertedResidual, Net, OptionAResNet, conv, images
+
+SHAPE = (3, 8, 8)
+
+
+def traced(network, shape=SHAPE):
+    return trace(network, torch.zeros(1, *shape))
+
+
+def specs_of(network, shape=SHAPE):
+    return {spec.name: spec for spec in traced(network, shape).specs}
+
+
+def couplings(network):
+    return {name: spec.coupling for name, spec in specs_of(network).items() if spec.compressible}
+
+
+def mean(x):
+    return x.mean((2, 3))
+
+
+def chain():
+    return Net(
+        lambda s, x: s.fc(mean(F.relu(s.bn(s.b(F.relu(s.a(x))))))),
+        a=conv(3, 4), b=conv(4, 6, stride=2, bias=False), bn=nn.BatchNorm2d(6), fc=nn.Linear(6, 5),
+    )  # fmt: skip
+
+
+def test_plain_chain():
+    specs = specs_of(chain())
+    assert list(specs) == ["a", "b", "mean", "fc"]
+    a, b, pool, fc = specs.values()
+    assert (a.kind, a.out_channels, a.in_channels, a.out_height, a.in_height, a.kernel_height) == (
+        "conv",
+        4,
+        3,
+        8,
+        8,
+        3,
+    )
+    assert (b.stride, b.out_height, b.out_width, b.in_height, b.inputs) == (2, 4, 4, 8, ("a",))
+    assert (pool.kind, pool.out_channels, pool.in_height, pool.out_height, pool.inputs) == ("pool", 6, 4, 1, ("b",))
+    assert (fc.kind, fc.out_channels, fc.in_channels, fc.inputs) == ("linear", 5, 6, ("mean",))
+    assert [s.coupling for s in specs.values()] == ["a", "b", "b", None]
+
+
+@pytest.mark.parametrize("network", [chain(), OptionAResNet(), InvertedResidual()], ids=["chain", "option_a", "mobile"])
+def test_folded_graph_computes_the_same_and_leaves_the_network_alone(network):
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    x = images(4, *SHAPE)
+    expected = network(x)
+    graph = traced(network).graph
+    assert not any(isinstance(module, nn.BatchNorm2d) for module in graph.modules())
+    torch.testing.assert_close(graph(x), expected, atol=1e-5, rtol=1e-4)
+    after = network.state_dict()
+    assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+def test_residual_sum_couples_and_stores():
+    def forward(s, x):
+        x = F.relu(s.a(x))
+        return s.fc(mean(F.relu(x + s.c(F.relu(s.b(x))))))
+
+    network = Net(
+        forward,
+        a=conv(3, 4), b=conv(4, 6), c=conv(6, 4), fc=nn.Linear(4, 5),
+    )  # fmt: skip
+    result = traced(network)
+    assert couplings(network) == {"a": "a", "b": "b", "c": "a", "fc": None}
+    assert result.layers["fc"].inputs == ("mean",)
+    add = next(spec for spec in result.specs if spec.kind == "add")
+    assert (add.coupling, set(add.inputs)) == ("a", {"a", "c"})
+    assert list(result.classes["a"]) == list(result.classes["c"]) == list(result.input_classes["b"])
+    assert result.reads == {"a": "x", "b": "relu", "c": "relu_1", "fc": "mean"}
+
+
+def test_option_a_shortcut_pads_channels():
+    result = traced(OptionAResNet())
+    layers = result.layers
+    assert {n: s.coupling for n, s in layers.items()} == {
+        "stem": "stem", "one.conv1": "one.conv1", "one.conv2": "stem",
+        "two.conv1": "two.conv1", "two.conv2": "stem", "linear": None,
+    }  # fmt: skip
+    assert list(result.classes["two.conv2"][4:12]) == list(result.classes["stem"])
+    assert set(result.classes["two.conv2"][[*range(4), *range(12, 16)]]).isdisjoint(result.classes["stem"])
+    assert (layers["stem"].strata, sorted(layers["two.conv2"].strata)) == ((8,), [8, 8])
+
+
+def test_padded_channels_may_stand_on_either_side_of_a_sum():
+    network = Net(
+        lambda s, x: s.fc(mean(F.pad(s.a(x), (0, 0, 0, 0, 0, 2)) + s.b(x))),
+        a=conv(3, 2), b=conv(3, 4), fc=nn.Linear(4, 5),
+    )  # fmt: skip
+    result = traced(network)
+    assert list(result.classes["b"][:2]) == list(result.classes["a"])
+    assert list(result.input_classes["fc"]) == list(result.classes["b"])
+    assert sorted(result.layers["b"].strata) == [2, 2]
+
+
+def test_batch_norm_stays_where_others_read_the_layer_too():
+    def forward(s, x):
+        x = s.a(x)
+        return s.fc(mean(s.bn(x) + x))
+
+    network = Net(forward, a=conv(3, 4), bn=nn.BatchNorm2d(4), fc=nn.Linear(4, 5))
+    x = images(2, *SHAPE)
+    torch.testing.assert_close(traced(network).graph(x), network(x), atol=1e-5, rtol=1e-4)
+    assert couplings(network) == {"a": None, "fc": None}
+    assert traced(network).skipped == {"bn": "BatchNorm2d is not compressed"}
+
+
+def test_depthwise_shares_its_inputs_channels():
+    result = traced(InvertedResidual())
+    names = {name.split(".")[0]: name for name in result.layers}
+    specs = {short: result.layers[name] for short, name in names.items()}
+    assert specs["depthwise"].kind == "depthwise"
+    assert specs["depthwise"].coupling == specs["expand"].coupling == names["expand"]
+    assert specs["project"].coupling == specs["stem"].coupling == names["stem"]
+    assert list(result.classes[names["depthwise"]]) == list(result.input_classes[names["project"]])
+
+
+def test_depthwise_bias_on_padded_channels_is_no_zero():
+    network = Net(
+        lambda s, x: s.fc(mean(s.d(F.pad(s.a(x), (0, 0, 0, 0, 1, 1))))),
+        a=conv(3, 2), d=conv(4, 4, groups=4), fc=nn.Linear(4, 5),
+    )  # fmt: skip
+    result = traced(network)
+    assert len(set(result.classes["d"])) == 4
+    assert min(result.classes["d"]) >= 0
+    assert list(result.input_classes["d"][[0, 3]]) == [-1, -1]
+
+
+def test_concatenation_keeps_groups_apart():
+    network = Net(
+        lambda s, x: s.fc(mean(s.c(torch.cat([s.a(x), s.b(x)], 1)))),
+        a=conv(3, 4), b=conv(3, 2), c=conv(6, 4), fc=nn.Linear(4, 5),
+    )  # fmt: skip
+    result = traced(network)
+    assert couplings(network) == {"a": "a", "b": "b", "c": "c", "fc": None}
+    assert result.layers["c"].inputs == ("a", "b")
+    assert list(result.input_classes["c"]) == [*result.classes["a"], *result.classes["b"]]
+
+
+def test_pool_of_a_concatenation_has_one_share_of_its_channels():
+    network = Net(
+        lambda s, x: s.fc(F.max_pool2d(torch.cat([s.a(x), s.b(x)], 1), 2).flatten(1)),
+        a=conv(3, 4), b=conv(3, 2), fc=nn.Linear(6 * 16, 5),
+    )  # fmt: skip
+    specs = specs_of(network)
+    assert {s.coupling for s in specs.values()} == {"a", None}
+    assert specs["max_pool2d"].strata == (4, 2)
+
+
+@pytest.mark.parametrize(
+    "flat",
+    [
+        lambda x: x.flatten(1), lambda x: torch.flatten(x, 1), lambda x: x.view(x.size(0), -1),
+        lambda x: x.reshape(x.shape[0], -1), lambda x: torch.reshape(x, (x.shape[0], 128)),
+    ],
+    ids=["flatten", "torch.flatten", "view", "reshape", "torch.reshape"],
+)  # fmt: skip
+def test_flatten_repeats_each_channel_for_its_positions(flat):
+    network = Net(lambda s, x: s.fc(flat(s.a(x))), a=conv(3, 2), fc=nn.Linear(128, 5))
+    result = traced(network)
+    assert list(result.input_classes["fc"]) == [c for c in result.classes["a"] for _ in range(64)]
+    assert result.layers["fc"].inputs == ("a",)
+    assert result.layers["a"].coupling == "a"
+    assert torch.equal(
+        result.graph(images(2, *SHAPE).contiguous(memory_format=torch.channels_last)), network(images(2, *SHAPE))
+    )
+
+
+def test_functional_operations_are_understood():
+    def forward(s, x):
+        x = F.relu6(F.avg_pool2d(torch.relu(s.a(x)), 2))
+        x = F.dropout(F.adaptive_max_pool2d(F.hardtanh(s.b(x)), 1), training=s.training)
+        return s.fc(torch.flatten(torch.add(x, x), 1))
+
+    network = Net(forward, a=conv(3, 4), b=conv(4, 6), fc=nn.Linear(6, 5))
+    assert couplings(network) == {"a": "a", "b": "b", "fc": None}
+    kinds = [spec.kind for spec in traced(network).specs]
+    assert kinds == ["conv", "pool", "conv", "pool", "add", "linear"]
+
+
+PINNED = {
+    "product": lambda s, x: mean(s.a(x) * s.b(x)),
+    "difference": lambda s, x: mean(s.a(x) - s.b(x)),
+    "constant": lambda s, x: mean(s.a(x) + 1 + s.b(x)),
+    "parameter": lambda s, x: mean(s.a(x) + s.bn.weight.view(1, -1, 1, 1) + s.b(x)),
+    "unfolded BatchNorm": lambda s, x: mean(s.bn(F.relu(s.a(x) + s.b(x)))),
+    "padding with ones": lambda s, x: mean(F.pad(s.a(x) + s.b(x), (0, 0, 0, 0, 1, 1), value=1.0)[:, 1:5]),
+    "cropped channels": lambda s, x: mean(F.pad(s.a(x) + s.b(x), (0, 0, 0, 0, -1, -1))).repeat(1, 2),
+    "sliced channels": lambda s, x: mean((s.a(x) + s.b(x))[:, [1, 0, 3, 2]]),
+    "mean over channels": lambda s, x: (s.a(x) + s.b(x)).mean(1).mean(1)[:, :4],
+    "one mean": lambda s, x: mean(s.a(x)) - mean(s.b(x)).mean(),
+}
+
+
+@pytest.mark.parametrize("name", PINNED)
+def test_channels_that_meet_an_unknown_operation_stay(name):
+    network = Net(
+        lambda s, x: s.fc(PINNED[name](s, x)), a=conv(3, 4), b=conv(3, 4), bn=nn.BatchNorm2d(4), fc=nn.Linear(4, 5)
+    )
+    groups = couplings(network)
+    assert groups["a"] is None
+    assert groups["b"] is None
+    x = images(2, *SHAPE)
+    torch.testing.assert_close(traced(network).graph(x), network(x), atol=1e-5, rtol=1e-4)
+
+
+def test_grouped_convolution_pins_what_it_reads_and_writes():
+    network = Net(lambda s, x: s.fc(mean(s.b(s.a(x)))), a=conv(3, 4), b=conv(4, 8, groups=2), fc=nn.Linear(8, 5))
+    assert couplings(network) == {"a": None, "b": None, "fc": None}
+    assert specs_of(network)["b"].weights == 8 * 2 * 9
+
+
+def test_what_is_not_compressed_is_listed():
+    network = Net(
+        lambda s, x: s.fc(s.tokens(s.up(s.a(x)).flatten(2).transpose(1, 2)).mean(1)),
+        a=conv(3, 4), up=nn.ConvTranspose2d(4, 6, 2, 2), tokens=nn.Linear(6, 6, bias=False), fc=nn.Linear(6, 5),
+    )  # fmt: skip
+    result = traced(network)
+    assert result.skipped == {"up": "ConvTranspose2d is not compressed", "tokens": "Linear is not compressed"}
+    assert list(result.layers) == ["a", "fc"]
+
+
+def test_one_pool_module_may_be_called_twice():
+    network = Net(
+        lambda s, x: s.fc(s.pool(s.b(s.pool(s.a(x)))).flatten(1)),
+        a=conv(3, 4), b=conv(4, 4), pool=nn.MaxPool2d(2), fc=nn.Linear(16, 5),
+    )  # fmt: skip
+    specs = specs_of(network)
+    assert list(specs) == ["a", "pool", "b", "pool_1", "fc"]
+    assert specs["b"].inputs == ("pool",)
+    assert specs["fc"].inputs == ("pool_1",)
+
+
+def test_arguments_by_name():
+    network = Net(
+        lambda s, x: s.fc(input=torch.cat(tensors=[F.relu(input=s.a(input=x))], dim=1).mean((2, 3))),
+        a=conv(3, 4), fc=nn.Linear(4, 5),
+    )  # fmt: skip
+    assert couplings(network) == {"a": "a", "fc": None}
+
+
+COMPRESSIBLE = {
+    "pool called twice": lambda s, x: s.p(s.b(s.p(s.a(x)))).mean((2, 3)),
+    "view": lambda s, x: s.b(s.a(x)).view(x.size(0), 8, -1).mean(2),
+    "chunk": lambda s, x: s.quarter(s.a(x).chunk(2, 1)[0]).repeat(1, 2, 1, 1).mean((2, 3)),
+    "same padding": lambda s, x: s.same(s.a(x)).mean((2, 3)),
+    "tokens": lambda s, x: s.tokens(s.a(x).flatten(2).transpose(1, 2)).mean(1),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", COMPRESSIBLE)
+def test_unusual_networks_can_be_compressed(name):
+    network = Net(
+        lambda s, x: s.fc(COMPRESSIBLE[name](s, x)),
+        a=conv(3, 8), b=conv(8, 8), quarter=conv(4, 4), same=conv(8, 8, padding="same"), p=nn.MaxPool2d(2),
+        tokens=nn.Linear(8, 8, bias=False), fc=nn.Linear(8, 5),
+    )  # fmt: skip
+    result, x = traced(network), images(8, *SHAPE)
+    bank = Candidates(result, x)
+    error = bank.stitch({layer: LayerChoice() for layer in result.layers})(x) - network(x)
+    assert error.square().mean() < 1e-3 * network(x).var()
+    space = ChoiceSpace(result.structure, granularities=("filter",))
+    rows = measure_sensitivity(bank, space, x)
+    assert all(0 <= row.logit_mse < 1e4 for row in rows)
+
+
+def test_a_layer_called_twice():
+    network = Net(lambda s, x: s.fc(mean(s.b(s.b(s.a(x))))), a=conv(3, 4), b=conv(4, 4), fc=nn.Linear(4, 5))
+    with pytest.raises(NetworkError, match=r"^layer 'b' is called twice; give each call a module of its own$"):
+        traced(network)
+
+
+class Branching(nn.Module):
+    def forward(self, x):
+        return x if x.sum() > 0 else -x
+
+
+class TwoInputs(nn.Module):
+    def forward(self, x, y):
+        return x + y
+
+
+class Raises(nn.Module):
+    def forward(self, x):
+        raise ValueError("first line\nsecond line")
+
+
+@pytest.mark.parametrize(
+    ("network", "shape", "message"),
+    [
+        (Branching(), SHAPE, "^Branching cannot be traced by torch.fx .*; keep control flow .* out of forward"),
+        (Raises(), SHAPE, r"^Raises cannot be traced by torch.fx \(first line\)"),
+        (TwoInputs(), SHAPE, "^TwoInputs has 2 inputs; wrap it in a module with one tensor input$"),
+        (nn.ReLU(), SHAPE, "has no convolution or linear layer"),
+        (chain(), (4, 8, 8), r"^Net does not accept an input of shape \(4, 8, 8\) .*--input-shape C,H,W$"),
+        (nn.Sequential(nn.Flatten(), nn.Linear(9, 2)), SHAPE, r"does not accept an input of shape \(3, 8, 8\)"),
+    ],
+)
+def test_networks_that_cannot_be_traced_give_one_line(network, shape, message):
+    with pytest.raises(NetworkError, match=message) as caught:
+        traced(network, shape)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_densities_are_recorded_and_change_no_fingerprint():
+    result = traced(chain())
+    denser = result.with_densities({"b": 0.4})
+    assert denser.layers["b"].input_density == 0.4
+    assert denser.layers["a"].input_density == 1.0
+    assert denser.reference == result.reference

@@ -1,0 +1,86 @@
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rlcompress.planning import ChoiceSpace, Planner, Proxy
+from rlcompress.planning.planner import row, same
+from rlcompress.spec import ChoiceBatch, NetworkStructure
+from tests.planning.structures import CHAIN, RESIDUAL, random_table
+
+
+def log_cost_of(structure: NetworkStructure, seed: int):
+    """Bits moved and multiplied, with channels that removed filters take along, and an expensive layer or two."""
+    price = np.random.default_rng(seed).lognormal(0, 1, len(structure.layers))
+
+    def log_cost(batch):
+        outputs, inputs = (kept[:, structure.layer_index] for kept in structure.kept_channels(batch))
+        weights = outputs * inputs * batch.keep_ratio * batch.weight_bits
+        macs = outputs * inputs * batch.keep_ratio * batch.weight_bits * batch.activation_bits
+        return np.log((price * (4 * weights + macs + 16 * inputs * batch.activation_bits)).sum(1))
+
+    return log_cost
+
+
+def planner_of(structure, seed, **space):
+    choice_space = ChoiceSpace(structure, **space)
+    return Planner(
+        choice_space, Proxy(random_table(choice_space, seed), choice_space), log_cost_of(structure, seed), 0.5
+    )
+
+
+@pytest.mark.parametrize("structure", [CHAIN, RESIDUAL], ids=["chain", "residual"])
+@given(seed=st.integers(0, 1000))
+@settings(max_examples=8, derandomize=True)  # coordinate descent promises no order, but shows it
+def test_the_path_goes_from_careful_to_bold(structure, seed):
+    planner = planner_of(structure, seed)
+    path = planner.path
+    assert len(path) > 5
+    costs = np.array([planner.log_cost(plan)[0] for plan in path])
+    errors = np.array([planner.error(plan)[0] for plan in path])
+    assert np.all(np.diff(costs) <= 1e-12)
+    assert np.all(np.diff(errors) >= -1e-12)
+    assert errors[0] < 0.01 < errors[-1]
+    for plan in path:
+        assert plan.shape == (1, len(planner.space.layers))
+        assert same(planner.space.snapped(plan), plan)
+    assert not any(same(a, b) for a, b in itertools.pairwise(path))
+
+
+def every_policy(space):
+    """All policies of a chain without coupling."""
+    columns = []
+    for i in range(len(space.layers)):
+        bits = range(space.min_bits, space.max_bits + 1) if i not in space.ends else [space.end_bits]
+        columns.append([(g, k, w, a) for g, k in zip(*space.options(i), strict=True) for w in bits for a in bits])
+    rows = np.array(list(itertools.product(*columns)))
+    return ChoiceBatch(
+        rows[..., 0].astype(np.int64), rows[..., 1], rows[..., 2].astype(np.int64), rows[..., 3].astype(np.int64)
+    )
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_plans_are_close_to_the_best_of_all_policies(seed):
+    planner = planner_of(CHAIN, seed, granularities=("element", "filter"), min_bits=4, max_bits=6, min_keep_ratio=0.85)
+    policies = every_policy(planner.space)
+    costs, errors = planner.log_cost(policies), planner.error(policies)
+    for plan in planner.path:
+        cheaper = costs <= planner.log_cost(plan)[0] + 1e-9
+        best = errors[cheaper].min()
+        assert best <= planner.error(plan)[0] * (1 + 1e-9)
+        assert planner.error(plan)[0] <= 1.1 * best + 1e-6
+
+
+def test_without_anything_to_choose_the_path_is_one_plan():
+    planner = planner_of(CHAIN, 0, granularities=(), min_bits=8)
+    assert len(planner.path) == 1
+    assert same(planner.path[0], planner.space.uniform(8))
+
+
+def test_row():
+    batch = ChoiceSpace(CHAIN).uniform(4, policies=3)
+    batch.weight_bits[1] = 7
+    assert row(batch, 1).weight_bits.tolist() == [[7] * 4]
+    assert not same(row(batch, 0), row(batch, 1))

@@ -1,0 +1,129 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rlcompress.errors import RunError
+from rlcompress.planning import ChoiceSpace
+from rlcompress.planning.planner import same
+from rlcompress.spec import GRANULARITIES, ChoiceBatch, CompressionPolicy, LayerChoice, NetworkReference
+from tests.planning.structures import CHAIN, RESIDUAL, batches, spec
+
+NAMES = RESIDUAL.layers
+FILTER, ELEMENT, NONE = (GRANULARITIES.index(name) for name in ("filter", "element", "none"))
+
+
+def snapped(space, **choices):
+    policy = {name: choices.get(name, LayerChoice()) for name in space.structure.layers}
+    batch = space.snapped(ChoiceBatch.of([policy], space.structure.layers))
+    return batch.choices(0, space.structure.layers)
+
+
+def pruned(granularity, keep_ratio, **bits):
+    return LayerChoice(granularity=granularity, keep_ratio=keep_ratio, **bits)
+
+
+SPACES = [
+    ChoiceSpace(RESIDUAL),
+    ChoiceSpace(RESIDUAL, granularities=("filter",), min_bits=3, max_bits=6, end_bits=8),
+    ChoiceSpace(RESIDUAL, granularities=("element", "block"), min_keep_ratio=0.12),
+    ChoiceSpace(RESIDUAL, min_keep_ratio=1.0),
+    ChoiceSpace(CHAIN),
+]
+
+
+@pytest.mark.parametrize("number", range(len(SPACES)))
+@given(data=st.data())
+@settings(max_examples=40)
+def test_snapped_choices_are_allowed_and_stay_as_they_are(number, data):
+    space = SPACES[number]
+    layers = len(space.layers)
+    batch = data.draw(batches(layers))
+    copy = ChoiceBatch(
+        *(a.copy() for a in (batch.granularity, batch.keep_ratio, batch.weight_bits, batch.activation_bits))
+    )
+    result = space.snapped(batch)
+    assert same(space.snapped(result), result)
+    assert same(batch, copy)
+    for row in range(batch.shape[0]):
+        choices = result.choices(row, space.structure.layers)
+        reference = NetworkReference(name="net", fingerprint="0" * 16)
+        CompressionPolicy.of(choices, network=reference, hardware="h").check_fits(space.structure.specs)
+        for i, choice in enumerate(choices.values()):
+            assert choice.granularity in space.allowed(i)
+            assert choice.keep_ratio == 1.0 or choice.keep_ratio in space.keep_ratios
+            ends = i in space.ends
+            assert (
+                choice.weight_bits == space.end_bits if ends else space.min_bits <= choice.weight_bits <= space.max_bits
+            )
+
+
+def test_the_first_of_a_group_decides():
+    choices = snapped(ChoiceSpace(RESIDUAL), stem=pruned("filter", 0.52), back=pruned("element", 0.3))
+    assert choices["stem"].keep_ratio == choices["back"].keep_ratio == 0.5
+    assert choices["back"].granularity == "filter"
+    choices = snapped(ChoiceSpace(RESIDUAL), stem=pruned("element", 0.3), back=pruned("filter", 0.5))
+    assert (choices["stem"].granularity, choices["back"].granularity) == ("element", "none")
+
+
+def test_the_first_reader_decides_on_activation_bits():
+    choices = snapped(ChoiceSpace(RESIDUAL), left=LayerChoice(activation_bits=3), right=LayerChoice(activation_bits=7))
+    assert choices["right"].activation_bits == 3
+
+
+def test_ends_keep_their_bits_even_where_they_read_what_others_read():
+    structure_of_two_heads = type(RESIDUAL)(
+        [
+            spec("stem", (), coupling="stem"),
+            spec("mid", ("stem",), coupling=None),
+            spec("head", ("stem",), coupling=None, kind="linear"),
+        ]
+    )
+    space = ChoiceSpace(structure_of_two_heads)
+    choices = snapped(space, mid=LayerChoice(activation_bits=2))
+    assert [choice.activation_bits for choice in choices.values()] == [8, 8, 8]
+
+
+def test_what_cannot_be_chosen_becomes_none():
+    space = ChoiceSpace(RESIDUAL, granularities=("element",), min_keep_ratio=0.12)
+    choices = snapped(
+        space,
+        left=pruned("filter", 0.5),
+        right=pruned("kernel", 0.5),
+        back=pruned("element", 0.99),
+        head=pruned("element", 0.01),
+    )
+    assert [choices[name].granularity for name in ("left", "right", "back")] == ["none"] * 3
+    assert choices["head"].keep_ratio == 0.15  # the least of the grid that is not below 0.12
+
+
+def test_grid_and_options():
+    space = ChoiceSpace(RESIDUAL, min_keep_ratio=0.85)
+    assert space.keep_ratios.tolist() == [0.85, 0.9, 0.95, 1.0]
+    assert space.allowed(NAMES.index("head")) == ("none", "element")
+    granularity, keep = space.options(NAMES.index("stem"))
+    assert granularity.tolist() == [NONE, *[ELEMENT] * 3, *[FILTER] * 3]
+    assert keep.tolist() == [1.0, 0.85, 0.9, 0.95, 0.85, 0.9, 0.95]
+    assert FILTER not in space.options(NAMES.index("back"))[0]  # the stem decides for it
+
+
+def test_uniform():
+    batch = ChoiceSpace(RESIDUAL).uniform(5, policies=2)
+    assert batch.shape == (2, len(NAMES))
+    assert np.all(batch.weight_bits == 5)
+    assert batch.choices(1, NAMES) == {name: LayerChoice(weight_bits=5, activation_bits=5) for name in NAMES}
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"granularities": ("element", "filters")}, "unknown granularity 'filters'; choose from none, element"),
+        ({"min_bits": 1}, "bits must satisfy 2 <= min <= max <= 8, got 1 and 8"),
+        ({"min_bits": 6, "max_bits": 4}, "got 6 and 4"),
+        ({"max_bits": 9}, "got 2 and 9"),
+        ({"min_keep_ratio": 0.0}, "least keep ratio must be above 0 and at most 1, got 0.0"),
+    ],
+)
+def test_wrong_settings(settings, message):
+    with pytest.raises(RunError, match=message):
+        ChoiceSpace(RESIDUAL, **settings)
