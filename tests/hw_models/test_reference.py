@@ -1,0 +1,15 @@
+"""Every row of the reference tables, where they are present."""
+
+import pytest
+
+from benchmarks.hardware import bitfusion, consistency, edgetpu, eyeriss, simulators, sparsity, tiny
+
+KNOWN_MISSES = {"MobileNet v1 SSD ms"}
+"""Box selection runs on the host, which is not in the model (docs/hardware.md)."""
+
+
+@pytest.mark.parametrize("family", [bitfusion, consistency, edgetpu, eyeriss, simulators, sparsity, tiny])
+def test_rows_are_within_tolerance(family, reference):
+    rows = family.rows(reference)
+    assert rows
+    assert {row.figure for row in rows if row.missed} <= KNOWN_MISSES
