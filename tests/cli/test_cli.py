@@ -2,8 +2,10 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -145,3 +147,24 @@ def test_a_description_is_checked(tmp_path: Path) -> None:
     assert "bad.yaml" in message
     assert "clock" in message
     assert len(message.strip().splitlines()) == 1
+
+
+@pytest.mark.slow
+def test_an_interrupted_search_says_how_to_go_on_and_does(weights: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    arguments = ["search", "--network", "digits_cnn", "--weights", weights, "--data", "digits", "--out", out]
+    arguments += ["--evaluations", "20"]
+    command = [sys.executable, "-m", "rlcompress", *map(str, arguments)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, cwd=_ROOT) as search:
+        history = out / "history.jsonl"
+        while search.poll() is None and not (history.exists() and len(history.read_text().splitlines()) >= 3):
+            time.sleep(0.05)
+        search.send_signal(signal.SIGINT)
+        said = search.communicate(timeout=120)[1]
+    assert search.returncode == 130
+    assert "Traceback" not in said
+    assert "--resume" in said.splitlines()[-1]
+    kept = history.read_text()
+    _rlcompress(*arguments, "--resume")
+    assert history.read_text().startswith(kept)
+    assert json.loads((out / "result.json").read_text())["evaluations"] == 20
