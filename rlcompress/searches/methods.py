@@ -45,7 +45,6 @@ def composite(problem: Problem, settings: SearchSettings, folder: Path | None) -
     finally:
         if folder is not None:
             agent.save(folder / "agent.zip")
-            agent.save_replay_buffer(folder / "replay.pkl")
 
 
 def _planned_episode(env: ResidualAction, seed: int) -> tuple[np.ndarray, np.ndarray]:
