@@ -1,6 +1,6 @@
 """Hold every hardware description against published figures.
 
-    python -m benchmarks.hardware --reference ../shared/hw_reference [--all]
+    python -m benchmarks.hardware --reference ../shared/hw_reference [--summary]
 
 Prints the published figure, ours, the error and the tolerance; exits 1 if a tolerance is missed.
 """

@@ -174,7 +174,7 @@ class CompositeAgent(OffPolicyAlgorithm):
             actions = self.policy.explore(observations, self.settings.noise_std, epsilon).cpu().numpy()
         return actions, actions
 
-    def _store_transition(  # SB3's signature
+    def _store_transition(
         self,
         replay_buffer: ReplayBuffer,
         buffer_action: np.ndarray,
@@ -202,6 +202,7 @@ class CompositeAgent(OffPolicyAlgorithm):
             if moves:
                 self._decay()
             self._n_updates += 1
+        self.continuous.actor.requires_grad_(True)
         self._keep_counters()
 
     @th.no_grad()
@@ -243,7 +244,7 @@ class CompositeAgent(OffPolicyAlgorithm):
         assert self.replay_buffer is not None
         store(self.replay_buffer, transitions)
 
-    def learn(  # SB3's signature
+    def learn(
         self: SelfCompositeAgent,
         total_timesteps: int,
         callback: MaybeCallback = None,

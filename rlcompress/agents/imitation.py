@@ -22,7 +22,8 @@ class Cloning:
         epochs: passes over the demonstrations, for the knobs and again for the index.
         batch_size: demonstrations in a minibatch.
         learning_rate: Adam's.
-        margin: by how much the demonstrated index's Q-value shall exceed the others', in units of return.
+        margin: by how much the demonstrated index's Q-value shall exceed the others', in units of return; the smaller
+            it is beside real differences, the sooner learning may choose another index.
         noise_std: Gaussian noise on the knobs that the discrete part sees, so that it also knows what to choose
             beside the demonstrated knobs, where exploration will lead.
     """
@@ -30,7 +31,7 @@ class Cloning:
     epochs: int = 200
     batch_size: int = 64
     learning_rate: float = 1e-3
-    margin: float = 0.8
+    margin: float = 0.1
     noise_std: float = 0.1
 
 

@@ -9,6 +9,5 @@ _WIDTH_OF_FILES = 160
 
 
 def stdout(file: TextIO | None = None) -> Console:
-    """A console on standard output or a file; wide where no terminal limits it."""
-    target = file or sys.stdout
-    return Console(file=target, width=None if target.isatty() else _WIDTH_OF_FILES)
+    """A console on standard output or a buffer for it; as wide as the terminal, or wide where there is none."""
+    return Console(file=file or sys.stdout, width=None if sys.stdout.isatty() else _WIDTH_OF_FILES)

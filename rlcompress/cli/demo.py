@@ -1,5 +1,6 @@
 """``rlcompress demo``."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -9,6 +10,11 @@ from rlcompress.cli.console import stdout
 from rlcompress.cli.options import Seed
 
 _NETWORK = "digits_cnn"
+_WEIGHTS = f"{_NETWORK}.safetensors"
+_TRAINING_IMAGES = (
+    400  # of the search images, beside those of calibration; the search then sees images new to the network
+)
+_SCORE_IMAGES = 250
 
 
 def demo(
@@ -21,12 +27,14 @@ def demo(
     rlcompress demo --out runs/demo
     """
     import torch
+    from safetensors.torch import save_file
 
     from rlcompress.cli.loading import one_thread
     from rlcompress.cli.progress import SearchBar
     from rlcompress.cli.search import DEFAULT_HARDWARE
     from rlcompress.cli.summary_table import summary
     from rlcompress.data import load_data
+    from rlcompress.envs.problem import ProblemSettings
     from rlcompress.hw_models import load as load_hardware
     from rlcompress.network.builtin.digits_training import train_digits_cnn
     from rlcompress.network.cards import get_card
@@ -35,15 +43,19 @@ def demo(
     from rlcompress.searches.folder import RunFolder
 
     one_thread()
-    settings = SearchSettings(evaluations=evaluations, seed=seed)
+    problem = ProblemSettings(score_images=_SCORE_IMAGES)
+    settings = SearchSettings(evaluations=evaluations, seed=seed, problem=problem)
     folder = RunFolder(out, {**settings.as_json(), "network": _NETWORK, "data": "digits", "hardware": DEFAULT_HARDWARE})
     card, splits = get_card(_NETWORK), load_data("digits")
-    parts = (splits.calibration, splits.search)
+    order = torch.arange(len(splits.search))
+    parts = (splits.calibration, splits.search.part(order[:_TRAINING_IMAGES]))
+    splits = replace(splits, search=splits.search.part(order[_TRAINING_IMAGES:]))
     images = torch.cat([part.normalized(slice(None), card.mean, card.std) for part in parts])
     typer.echo(f"training {_NETWORK} on {len(images)} handwritten digits", err=True)
     model = train_digits_cnn(images, torch.cat([part.labels for part in parts]), seed)
     network = trace(model, images[:1], name=_NETWORK)
     with SearchBar() as bar:
         result = run_search(network, card, splits, load_hardware(DEFAULT_HARDWARE), settings, folder, bar)
+    save_file(model.state_dict(), out / _WEIGHTS)
     stdout().print(summary(result))
     typer.echo(f"policy: {out / 'policy.json'}")

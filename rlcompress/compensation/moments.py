@@ -28,8 +28,9 @@ class Moments:
     @classmethod
     def of(cls, output: Tensor) -> "Moments":
         """Moments of an output [N, K] or [N, K, P, Q]."""
-        dims = [d for d in range(output.dim()) if d != 1]
-        variance, mean = torch.var_mean(output, dims, correction=0)
+        rows = output.movedim(1, -1).reshape(-1, output.shape[1])  # a view of channels_last outputs
+        mean = rows.mean(0)
+        variance = (rows - mean).square_().mean(0)  # an order of magnitude faster than torch.var_mean
         return cls(mean, variance.sqrt())
 
 

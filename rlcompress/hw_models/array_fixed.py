@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from rlcompress.hw_models.arrays import AtomicArray, InterleavedArray, ScalarArray, SystolicArray
 from rlcompress.hw_models.description import Description
-from rlcompress.hw_models.parts import AtomicArray, InterleavedArray, ScalarArray, SystolicArray
 from rlcompress.hw_models.use import ArrayUse, plain_use, tiles
 from rlcompress.hw_models.work import DEPTHWISE, LINEAR, Floats, Work
 from rlcompress.hw_models.zeros import slowest

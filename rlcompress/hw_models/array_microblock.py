@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from rlcompress.hw_models.arrays import MicroblockArray
 from rlcompress.hw_models.description import Description
-from rlcompress.hw_models.parts import MicroblockArray
 from rlcompress.hw_models.use import ArrayUse, plain_use, tiles
 from rlcompress.hw_models.work import DEPTHWISE, LINEAR, Floats, Work
 

@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from rlcompress.hw_models.arrays import SpatialArray
 from rlcompress.hw_models.description import Description
-from rlcompress.hw_models.parts import SpatialArray
 from rlcompress.hw_models.use import ArrayUse, run_width, tiles
 from rlcompress.hw_models.work import DEPTHWISE, Bools, Floats, Work
 from rlcompress.hw_models.zeros import executed_density, granule, independent, slowest
@@ -22,6 +22,13 @@ def fusion_factor(work: Work, description: Description, array: SpatialArray) -> 
         run = run_width(bits, allowed)
         factor = factor * np.where(run <= native, np.floor(native / run), 1 / np.ceil(run / native))
     return factor
+
+
+def bit_steps(work: Work, array: SpatialArray) -> Floats:
+    """Cycles of one product: 1, or the bits that come one after the other."""
+    if array.serial == "no":
+        return np.ones_like(work.density)
+    return work.activation_bits * (work.weight_bits if array.serial == "both" else 1.0)
 
 
 def lowered(work: Work, array: SpatialArray) -> Bools:
@@ -47,9 +54,9 @@ def spatial(work: Work, description: Description, array: SpatialArray) -> ArrayU
     depthwise = work.kind == DEPTHWISE
     passes = work.G * work.P * work.Q
     together = np.where(depthwise, tiles(work.G, array.depthwise), work.G)
-    every = passes * outputs * array.rows
+    every = passes * outputs * array.rows * bit_steps(work, array)
     return ArrayUse(
-        cycles=together * work.P * work.Q * tiles(outputs, array.columns) * taken * array.fill,
+        cycles=together * work.P * work.Q * tiles(outputs, array.columns) * taken * array.fill * bit_steps(work, array),
         dense=every * steps,
         working=every * steps * density,
         waiting=every * (taken - steps * density),

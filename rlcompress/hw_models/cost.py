@@ -20,6 +20,8 @@ class LayerCost:
         shape: (K, C, P, Q, R, S) that stays after channel removal.
         weight_bits: of the weights.
         activation_bits: of the inputs as they run through the array.
+        input_bits: of the inputs as they are stored.
+        output_bits: of the outputs as they are stored.
         weight_density: share of the remaining weights that is not zero.
         input_density: share of nonzero inputs.
         energy_pj: by level, in pJ.
@@ -42,6 +44,8 @@ class LayerCost:
     shape: tuple[int, ...]
     weight_bits: int
     activation_bits: int
+    input_bits: int
+    output_bits: int
     weight_density: float
     input_density: float
     energy_pj: Mapping[str, float]
@@ -64,6 +68,12 @@ class LayerCost:
         return sum(self.energy_pj.values())
 
     @property
+    def traffic_words(self) -> dict[str, float]:
+        """DRAM traffic by operand in words of the operand's width (partial sums count by the outputs' width)."""
+        widths = {"weights": self.weight_bits, "inputs": self.input_bits, "outputs": self.output_bits}
+        return {f"DRAM {key}": self.traffic_bits[f"DRAM {key}"] / width for key, width in widths.items()}
+
+    @property
     def bound(self) -> str:
         """What bounds the cycles: compute, GLB or DRAM."""
         return max(self.cycles_by_bound, key=lambda key: self.cycles_by_bound[key])
@@ -76,11 +86,13 @@ class NetworkCost:
     Attributes:
         hardware: name of the description.
         clock_mhz: that turns cycles into time.
+        energy_unit: ``pJ``, or ``MAC`` where the description's energies are relative to one MAC.
         layers: in execution order, operators without weights included.
     """
 
     hardware: str
     clock_mhz: float
+    energy_unit: str = "pJ"
     layers: tuple[LayerCost, ...]
 
     @property

@@ -6,7 +6,8 @@ from typing import Any, Literal, Self
 from pydantic import Field, model_validator
 
 from rlcompress.hw_models import parts
-from rlcompress.hw_models.parts import Count, Part, Positive
+from rlcompress.hw_models.arrays import Array
+from rlcompress.hw_models.part import Count, Part, Positive
 
 Confidence = Literal["silicon-fitted", "simulator-matched", "estimate"]
 Kind = Literal["conv", "depthwise", "linear", "matmul", "pool", "add"]
@@ -42,7 +43,7 @@ class Description(Part):
     accelerators: Count = 1
     energy_unit: Literal["pJ", "MAC"] = "pJ"
     bits: parts.Bits
-    array: parts.Array
+    array: Array
     mac: parts.MacEnergy
     registers: parts.RegisterFile = parts.RegisterFile()
     network: parts.Network = parts.Network()

@@ -7,17 +7,11 @@ from typing import Any
 import numpy as np
 
 from rlcompress.hw_models.array_rows import buffer_words
+from rlcompress.hw_models.arrays import RowStationaryArray
 from rlcompress.hw_models.description import Description
-from rlcompress.hw_models.parts import (
-    Buffer,
-    GatedEnergy,
-    MeasuredEnergy,
-    MultiplierEnergy,
-    RowStationaryArray,
-    UnitEnergy,
-)
+from rlcompress.hw_models.parts import Buffer, GatedEnergy, MeasuredEnergy, MultiplierEnergy, UnitEnergy
 from rlcompress.hw_models.sram import access_pj_per_bit
-from rlcompress.hw_models.traffic import Moves, Stored
+from rlcompress.hw_models.traffic import Moves, Stored, channel_bits
 from rlcompress.hw_models.use import ArrayUse, run_width
 from rlcompress.hw_models.work import Floats, Work
 from rlcompress.hw_models.zeros import decode_energy_pj, executed_density, words_touched
@@ -93,8 +87,9 @@ def accesses(work: Work, description: Description, stored: Stored, moved: Moves)
         }
         return Accesses(reads, {"weights": 0 * sums, "inputs": 0 * sums, "outputs": np.where(on_array, sums / 2, 0.0)})
     reads = _operand_reads(work, description, stored)
-    passes = np.where(work.computes, stored.sums + moved.sums_out, 0.0)
-    passes = passes * np.ceil(_window(work) / description.reuse.outputs) / np.maximum(1.0, 1 + moved.sums_out * 0)
+    window = work.group_inputs * work.R * work.S
+    updates = np.ceil(window / description.reuse.outputs)
+    passes = np.where(work.computes, (stored.sums + moved.sums_out) * updates, 0.0)
     reads["outputs"] = passes + moved.outputs * work.output_off_chip + moved.sums_out
     writes = {
         "weights": moved.weights * work.weights_off_chip,
@@ -104,10 +99,6 @@ def accesses(work: Work, description: Description, stored: Stored, moved: Moves)
     return Accesses(reads, writes)
 
 
-def _window(work: Work) -> Floats:
-    return np.asarray(work.group_inputs * work.R * work.S)
-
-
 def _operand_reads(work: Work, description: Description, stored: Stored) -> dict[str, Floats]:
     """Two operands a product, shared by as many products as the array reuses a word for."""
     reuse, zeros = description.reuse, description.zeros
@@ -115,7 +106,8 @@ def _operand_reads(work: Work, description: Description, stored: Stored) -> dict
     input_use = np.minimum(reuse.inputs, work.group_outputs)
     effectual = work.macs * executed_density(work, zeros)
     skipping = effectual < work.macs
-    index = np.maximum(0.0, stored.weights - work.weights * work.density * work.weight_bits) * work.P * work.Q
+    values = work.weights * work.density * work.weight_bits + channel_bits(work, description)
+    index = np.maximum(0.0, stored.weights - values) * work.P * work.Q
     touched = words_touched(work, zeros, description.buffer("inputs").word_bits)
     if zeros.skips_inputs:
         effectual, touched = effectual * work.input_density, touched * work.input_density

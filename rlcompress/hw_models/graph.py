@@ -27,7 +27,7 @@ def first_joins(structure: NetworkStructure) -> NDArray[np.bool_]:
     read: set[tuple[int, ...]] = set()
     joins = []
     for producers, spec in zip(structure.producers, structure.specs, strict=True):
-        joins.append(len(producers) > 1 and spec.kind != "add" and producers not in read)
+        joins.append(len(producers) > 1 and spec.kind not in ("add", "matmul") and producers not in read)
         read.add(producers)
     return np.array(joins)
 
@@ -73,10 +73,20 @@ def staying(sizes: Floats, last: NDArray[np.int64], room: float) -> NDArray[np.b
     return fits
 
 
+def second_operands(structure: NetworkStructure) -> NDArray[np.int64]:
+    """[S] the operator whose output a matmul uses as weights, -1 where there is none."""
+    kinds = [spec.kind for spec in structure.specs]
+    found = [p[1] if kinds[i] == "matmul" and len(p) > 1 else -1 for i, p in enumerate(structure.producers)]
+    return np.array(found, np.int64)
+
+
 def input_shares(structure: NetworkStructure) -> Floats:
-    """[S readers, S producers]: share of an operator's input that each producer supplies; none for the first ones."""
+    """[S readers, S producers]: share of an operator's input that each producer supplies; none for the first ones.
+
+    The second operand of a matmul takes the place of weights (`second_operands`).
+    """
     shares = np.zeros((len(structure.specs),) * 2)
     for i, producers in enumerate(structure.producers):
-        for p in producers:
+        for p in producers[:1] if structure.specs[i].kind == "matmul" else producers:
             shares[i, p] += structure.specs[p].output_elements
     return np.asarray(shares / np.maximum(shares.sum(axis=1, keepdims=True), 1.0))

@@ -17,6 +17,11 @@ _MAX_FILE_BYTES = 1_000_000
 _UNIONS = ("array", "mac")
 """Keys whose ``type`` selects the part; it is no part of the path in the file."""
 
+_MENDS = {
+    "Field required": "is missing; add this key",
+    "Extra inputs are not permitted": "is no key of a description; mend its name or remove it",
+}
+
 
 def available() -> tuple[str, ...]:
     """Names of the built-in descriptions."""
@@ -58,6 +63,8 @@ def parse_description(text: str, source: str) -> Description:
         HardwareError: the text is not YAML, or a key is unknown, missing or out of range.
     """
     try:
+        if "*" in text and any(isinstance(token, yaml.AliasToken) for token in yaml.scan(text)):
+            raise HardwareError(f"{source}: a description has no aliases (*name); write the value out")
         values = yaml.safe_load(text)
     except (yaml.YAMLError, RecursionError) as error:
         problem = " ".join(str(error).split())
@@ -68,13 +75,21 @@ def parse_description(text: str, source: str) -> Description:
         return Description(**values)
     except ValidationError as error:
         place = error.errors(include_url=False)[0]["loc"]
-        problem = first_problem(error)
-        for part, choice in itertools.pairwise(place):
-            if part in _UNIONS:
-                problem = problem.replace(f"{part}.{choice}", str(part), 1)
-        raise HardwareError(f"{source}: line {_line(text, place)}: {problem}") from None
+        raise HardwareError(f"{source}: line {_line(text, place)}: {_problem(error)}") from None
     except TypeError as error:
         raise HardwareError(f"{source}: keys must be words ({error})") from None
+
+
+def _problem(error: ValidationError) -> str:
+    """The first problem as path, what is wrong, and the mend."""
+    place = error.errors(include_url=False)[0]["loc"]
+    problem = first_problem(error)
+    for part, choice in itertools.pairwise(place):
+        if part in _UNIONS:
+            problem = problem.replace(f"{part}.{choice}", str(part), 1)
+    for said, mend in _MENDS.items():
+        problem = problem.replace(said, mend)
+    return problem
 
 
 def _line(text: str, place: tuple[int | str, ...]) -> int:

@@ -1,6 +1,7 @@
 """`HardwareModel`: energy and latency of compressed networks on a described accelerator."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +25,13 @@ _NETWORKS = 8
 _POLICIES = 256
 _INSTANCE_BITS = 19
 _TOTAL_BITS = 17
+_MOST_INSTANCES = 1 << 17
+"""Operator instances that are worked on at once, which bounds memory."""
+
+
+def _rows(batch: ChoiceBatch, rows: slice | NDArray[np.intp]) -> ChoiceBatch:
+    """Some of the batch's policies."""
+    return ChoiceBatch(*(getattr(batch, name)[rows] for name in ChoiceBatch.__slots__))
 
 
 class _Known:
@@ -32,10 +40,23 @@ class _Known:
     def __init__(self, specs: Specs, network: PreparedNetwork, rules: Rules) -> None:
         self.specs = specs
         self.network = network
-        self.signature = Signature(network, rules)
-        self.memo = Memo(_INSTANCE_BITS, len(LEVELS) + 1)
-        self.totals = Memo(_TOTAL_BITS, 2)
+        self._rules = rules
         self.policies: dict[tuple[object, ...], tuple[object, NetworkCost]] = {}
+
+    @cached_property
+    def signature(self) -> Signature:
+        """Keys of operators; made, as the tables are, when arrays of policies come."""
+        return Signature(self.network, self._rules)
+
+    @cached_property
+    def memo(self) -> Memo:
+        """Known operator instances: energy by level and cycles."""
+        return Memo(_INSTANCE_BITS, len(LEVELS) + 1)
+
+    @cached_property
+    def totals(self) -> Memo:
+        """Known policies: energy and latency."""
+        return Memo(_TOTAL_BITS, 2)
 
 
 class _Later:
@@ -68,6 +89,10 @@ class HardwareModel:
             activation_words=None if packed else description.bits.activation,
         )
         self._networks: dict[int, _Known] = {}
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Processes get the description; what was remembered stays."""
+        return HardwareModel, (self.description,)
 
     @property
     def name(self) -> str:
@@ -131,13 +156,14 @@ class HardwareModel:
         return HardwareModel(self.description.model_copy(update={"batch": images}))
 
     def figures(self, specs: Specs, batch: ChoiceBatch) -> dict[str, Floats]:
-        """Every figure of `Figures` but energy, as [B, S] arrays, computed without the memo."""
+        """Every figure of `Figures` as [B, S] arrays, computed anew; energy is that of all levels."""
         known = self._known(specs)
         self._check_widths(known.network, batch)
         figures = evaluate(known.network.work(batch, self._rules), self.description)
         shape = (len(known.network.specs), batch.shape[0])
-        names = [name for name in figures.__dataclass_fields__ if name != "energy_pj"]
-        return {name: getattr(figures, name).reshape(shape).T for name in names}
+        values = {name: getattr(figures, name) for name in figures.__dataclass_fields__}
+        values["energy_pj"] = figures.energy_pj.sum(axis=0)
+        return {name: value.reshape(shape).T for name, value in values.items()}
 
     @property
     def _seconds(self) -> float:
@@ -145,6 +171,10 @@ class HardwareModel:
 
     def _table(self, known: _Known, batch: ChoiceBatch, codes: Codes) -> Floats:
         """[7, S, B] energy by level in pJ and cycles, of known instances from the memo."""
+        policies, limit = batch.shape[0], max(1, _MOST_INSTANCES // max(1, len(known.network.specs)))
+        if policies > limit:
+            parts = [_rows(batch, slice(start, start + limit)) for start in range(0, policies, limit)]
+            return np.concatenate([self._table(known, part, codes_of(part)) for part in parts], axis=2)
         keys = known.signature.keys(codes, batch)
         slots = known.memo.find(keys)
         if slots.min(initial=0) < 0:
@@ -157,7 +187,7 @@ class HardwareModel:
     def _learn(self, known: _Known, batch: ChoiceBatch, keys: Keys, slots: NDArray[np.int64]) -> None:
         """Compute the unknown instances and remember them."""
         rows = np.flatnonzero((slots < 0).any(axis=0))
-        part = ChoiceBatch(*(getattr(batch, name)[rows] for name in ChoiceBatch.__slots__))
+        part = _rows(batch, rows)
         unknown, first = np.unique(np.where(slots[:, rows] < 0, keys[:, rows], 0).ravel(), return_index=True)
         first = first[unknown != 0]
         values = self._compute(known.network.work(part, self._rules).take(first))

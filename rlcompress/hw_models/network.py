@@ -51,9 +51,12 @@ class PreparedNetwork:
         self.fused = graph.fused_outputs(structure)
         self._static = static_arrays(self.specs)
         self._kind = np.array([KINDS.index(spec.kind) for spec in self.specs])
+        self._depthwise = np.array([[spec.kind == "depthwise"] for spec in self.specs])
+        self._groups = np.array([[float(spec.groups)] for spec in self.specs])
         self._joins = graph.first_joins(structure)
         self._shares = graph.input_shares(structure)
         self._output_density = graph.output_densities(structure)
+        self._second = graph.second_operands(structure)
         self._first = np.array([not producers for producers in structure.producers])
         self._last: dict[int, NDArray[np.int64]] = {}
 
@@ -82,7 +85,8 @@ class PreparedNetwork:
         on_chip = self.on_chip(K, stored, rules)
         hidden = self.hidden(rules)
         arrays: dict[str, Any] = {name: np.repeat(values, policies) for name, values in self._static.items()}
-        G = self._groups(K, C)
+        K = np.where(self._depthwise, np.minimum(K, C), K)  # an output without its input is a constant
+        G = np.where(self._depthwise, K, np.minimum(np.minimum(K, C), self._groups))
         work = Work(
             kind=np.repeat(self._kind, policies),
             K=K.ravel(),
@@ -102,6 +106,8 @@ class PreparedNetwork:
             **arrays,
         )
         beyond = _beyond((work.weights * work.weight_bits * work.density).reshape(K.shape), rules.residency)
+        matmul = self._second >= 0
+        beyond[matmul] = 1.0 - on_chip[self._second[matmul]]
         return replace(work, weights_off_chip=beyond.ravel(), hidden_bits=_hidden_bits(work, hidden))
 
     def stored_bits(self, activation_bits: NDArray[np.generic], rules: Rules) -> Floats:
@@ -144,11 +150,6 @@ class PreparedNetwork:
             if producers:
                 bits[i] = stored[list(producers)].max(axis=0)
         return bits
-
-    def _groups(self, K: Floats, C: Floats) -> Floats:
-        groups = np.array([spec.groups for spec in self.specs], np.float64)[:, None]
-        depthwise = np.array([spec.kind == "depthwise" for spec in self.specs])[:, None]
-        return np.where(depthwise, np.minimum(K, C), np.minimum(np.minimum(K, C), groups))
 
 
 def _hidden_bits(work: Work, hidden: NDArray[np.bool_]) -> Floats:

@@ -1,22 +1,14 @@
-"""The parts an accelerator is described with: array, MAC energy, buffers, zeros, storage, traffic, static power."""
+"""The parts an accelerator is described with beside its array: energies, buffers, zeros, storage, traffic."""
 
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
-Count = Annotated[int, Field(gt=0)]
+from rlcompress.hw_models.part import Count, NonNegative, Part, Positive, Share
+
 Sparse = Literal["element", "n:m", "block", "pattern", "kernel"]
 Format = Literal["dense", "bitmask", "csc", "n:m", "block", "pattern", "kernel", "run-length"]
 Operand = Literal["weights", "inputs", "outputs"]
-
-
-class Part(BaseModel):
-    """Base of all parts: frozen, unknown keys are errors."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Bits(Part):
@@ -35,143 +27,6 @@ class Bits(Part):
     partial_sum: int = Field(default=32, ge=8, le=64)
     native: Count = 16
     packed: bool = True
-
-
-class SpatialArray(Part):
-    """Output channels over columns, input channels over rows, output pixels and kernel positions in time.
-
-    With ``fused`` precision a unit computes f = floor(native / w) floor(native / a) products in a cycle, and
-    1 / (ceil(w / native) ceil(a / native)) above the native width (Sharma et al., ISCA 2018). ``im2col`` says for
-    which layers the kernel window is laid out over the rows; depthwise layers always are, ``depthwise`` channels at
-    once. ``fill`` multiplies the cycles.
-    """
-
-    type: Literal["spatial"]
-    rows: Count
-    columns: Count
-    native_bits: Count = 8
-    fused: bool = False
-    im2col: Literal["never", "first", "always"] = "never"
-    depthwise: Count = 1
-    fill: Positive = 1.0
-
-
-class SystolicArray(Part):
-    """A systolic array of rows x columns, weight- or output-stationary, as SCALE-Sim counts it."""
-
-    type: Literal["systolic"]
-    rows: Count
-    columns: Count
-    dataflow: Literal["ws", "os"]
-
-
-class AtomicArray(Part):
-    """NVDLA's convolution core: ``macs`` multipliers over channel and kernel atoms.
-
-    Attributes:
-        macs: multipliers.
-        channel_atom: input channels are padded to multiples of it.
-        kernel_atom: output channels are padded to multiples of it.
-        winograd: whether 3x3 layers of stride 1 take 4 / 9 of the multiplications.
-        space_to_depth: whether strided layers move the stride into channels.
-    """
-
-    type: Literal["atomic"]
-    macs: Count
-    channel_atom: Count = 16
-    kernel_atom: Count = 16
-    winograd: bool = False
-    space_to_depth: bool = True
-
-
-class Mapping(Part):
-    """A row-stationary mapping for layers whose kernel has at least ``kernel`` rows and whose output at most ``width``.
-
-    Attributes:
-        kernel: fewest kernel rows.
-        width: most output columns.
-        qr: input channels in the array at once (q channels a PE, r sets of PEs).
-        pt: output channels in the array at once (p channels a PE, t sets of PEs).
-        m: output channels whose partial sums are in the buffer.
-        n: images in the buffer.
-        e: output rows in the buffer.
-    """
-
-    kernel: Count
-    width: Count = 1_000_000
-    qr: Count
-    pt: Count
-    m: Count
-    n: Count = 1
-    e: Count
-
-
-class RowStationaryArray(Part):
-    """Eyeriss's rows x columns of PEs (Chen et al., JSSC 2017); the first mapping that fits a layer is used."""
-
-    type: Literal["row-stationary"]
-    rows: Count
-    columns: Count
-    fill: Positive = 1.0
-    mappings: tuple[Mapping, ...] = Field(min_length=1)
-
-    @model_validator(mode="after")
-    def _covers_all(self) -> Self:
-        last = self.mappings[-1]
-        if last.kernel != 1 or last.width < 1_000_000:
-            raise ValueError("mappings must end with one for every layer; add one with kernel 1 and without width")
-        return self
-
-
-class MicroblockArray(Part):
-    """Arm Ethos-U: output micro-blocks of width x height x depth, 8 input channels each, in steps of 4 cycles.
-
-    Attributes:
-        width: of the micro-block.
-        height: of the micro-block.
-        depth: of the micro-block.
-        block: most output elements of a block, which is computed, then drained, and costs one fetch of its operands.
-        drain: cycles the output unit takes for an element.
-        latency: cycles to fetch and write a block, besides its bytes.
-        bytes_per_cycle: of the SRAM port.
-    """
-
-    type: Literal["microblock"]
-    width: Count
-    height: Count
-    depth: Count
-    block: Count
-    drain: Positive
-    latency: NonNegative
-    bytes_per_cycle: Positive = 8.0
-
-
-class ScalarArray(Part):
-    """A processor: cycles for a multiply-accumulate by class of layer, and for an operator's start."""
-
-    type: Literal["scalar"]
-    conv: Positive
-    depthwise: Positive
-    linear: Positive
-    fixed: NonNegative = 0.0
-    unpack: NonNegative = 0.0
-
-
-class InterleavedArray(Part):
-    """PEs that hold interleaved rows of a compressed matrix and skip zero weights and inputs (Han et al., ISCA 2016).
-
-    ``queue`` columns wait in front of each PE; PEs drift apart by that much before they wait for each other.
-    """
-
-    type: Literal["interleaved"]
-    pes: Count
-    queue: Count
-
-
-Array = Annotated[
-    SpatialArray | SystolicArray | AtomicArray | RowStationaryArray | MicroblockArray | ScalarArray | InterleavedArray,
-    Field(discriminator="type"),
-]
 
 
 class UnitEnergy(Part):
@@ -253,7 +108,13 @@ class Buffer(Part):
 
 
 class Reuse(Part):
-    """Products that one word fetched from a buffer is used for, at most; the layer's own reuse is the other bound."""
+    """How often the array uses what it fetches; the layer's own reuse is the other bound.
+
+    Attributes:
+        weights: products that one fetched weight is used for, at most.
+        inputs: products that one fetched input is used for, at most.
+        outputs: products that are accumulated before a partial sum goes to the buffer.
+    """
 
     weights: Count = 1
     inputs: Count = 1
@@ -325,12 +186,14 @@ class Storage(Part):
         activations: format of inputs and outputs in DRAM.
         patterns: different kernel patterns.
         run_bits: bits of a run length in the compressed sparse column format.
+        channel_bits: scale and bias of an output channel (batch normalisation is folded into them).
     """
 
     weights: dict[Sparse, Format] = Field(default_factory=dict)
     activations: Literal["dense", "run-length"] = "dense"
     patterns: int = Field(default=8, ge=2)
     run_bits: int = Field(default=4, ge=1)
+    channel_bits: int = Field(default=0, ge=0)
 
 
 class Residency(Part):

@@ -20,7 +20,12 @@ def network_cost(
     """The cost of one policy: work and figures hold one instance an operator."""
     rows = _Rows(work, figures)
     layers = tuple(_layer_cost(description, spec, choices.get(spec.name), rows, i) for i, spec in enumerate(specs))
-    return NetworkCost(hardware=description.name, clock_mhz=description.clock_mhz, layers=layers)
+    return NetworkCost(
+        hardware=description.name,
+        clock_mhz=description.clock_mhz,
+        energy_unit=description.energy_unit,
+        layers=layers,
+    )
 
 
 class _Rows:
@@ -29,7 +34,8 @@ class _Rows:
     def __init__(self, work: Work, figures: Figures) -> None:
         self.energy = figures.energy_pj.T.tolist()
         self._columns = {name: getattr(figures, name).tolist() for name in Figures.__slots__ if name != "energy_pj"}
-        names = ("K", "C", "P", "Q", "R", "S", "weight_bits", "activation_bits", "density", "input_density")
+        names = ["K", "C", "P", "Q", "R", "S", "weight_bits", "activation_bits", "density", "input_density"]
+        names += ["input_bits", "output_bits"]
         self._columns |= {name: getattr(work, name).tolist() for name in names}
 
     def __call__(self, name: str, i: int) -> float:
@@ -49,6 +55,8 @@ def _layer_cost(
         shape=tuple(int(rows(letter, i)) for letter in "KCPQRS"),
         weight_bits=weight_bits,
         activation_bits=activation_bits,
+        input_bits=int(rows("input_bits", i)),
+        output_bits=int(rows("output_bits", i)),
         weight_density=rows("density", i),
         input_density=rows("input_density", i),
         energy_pj=dict(zip(LEVELS, rows.energy[i], strict=True)),

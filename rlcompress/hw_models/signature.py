@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rlcompress.hw_models.network import OUTPUT_BITS, PreparedNetwork, Rules
+from rlcompress.hw_models.use import run_width
 from rlcompress.hw_models.work import Floats
 from rlcompress.spec import GRANULARITIES, ChoiceBatch
 
@@ -41,6 +42,10 @@ class Signature:
         self._salt = _ODD[: len(network.specs), None]
         self._hidden = np.flatnonzero(network.hidden(rules))
         self._readers = [(list(layers), is_output) for layers, is_output in network.reading]
+        words: NDArray[Any] = np.arange(OUTPUT_BITS * 4 + 1)
+        if rules.activation_words is not None:
+            words = run_width(words, rules.activation_words)
+        self._words = words.astype(np.uint8)
         self._tensors = _tensors(network) if rules.residency.kb > 0 else []
 
     def keys(self, codes: Codes, batch: ChoiceBatch) -> Keys:
@@ -49,7 +54,7 @@ class Signature:
         key = choice[self._own]
         for column, rows in enumerate(self._sources):
             key += removal[rows] * _ODD[3001 + column]
-        bits = self._stored(activation)
+        bits = self._words[self._stored(activation)]
         key += self._widths(bits)
         if self._rules.residency.kb > 0:
             key += self._places(batch, bits)
@@ -107,7 +112,7 @@ def policy_keys(codes: Codes) -> Keys:
 def codes_of(batch: ChoiceBatch) -> Codes:
     """[L + 1, B] codes of the choices and of what they remove from outputs (the last row is zero); [L, B] widths."""
     policies, layers = batch.shape
-    keep: NDArray[Any] = np.ascontiguousarray(batch.keep_ratio.T).view(np.uint64)
+    keep: NDArray[Any] = np.ascontiguousarray(batch.keep_ratio.T, np.float64).view(np.uint64)
     granularity = batch.granularity.T
     choice = np.zeros((layers + 1, policies), np.uint64)
     removal = np.zeros_like(choice)

@@ -40,6 +40,10 @@ class TableModel(HardwareModel):
         super().__init__(_description(name))
         self._grids = dict(grids)
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """Processes get the table."""
+        return TableModel, (self.name, self._grids)
+
     def cost(self, specs: Specs, policy: Policy) -> NetworkCost:
         """What one inference under a policy costs, layer by layer.
 

@@ -8,13 +8,14 @@ import numpy as np
 from rlcompress.hw_models.array_fixed import is_winograd
 from rlcompress.hw_models.array_rows import refetches
 from rlcompress.hw_models.array_spatial import lowered
+from rlcompress.hw_models.arrays import AtomicArray, RowStationaryArray, SpatialArray
 from rlcompress.hw_models.description import Description
-from rlcompress.hw_models.parts import AtomicArray, RowStationaryArray, SpatialArray
-from rlcompress.hw_models.tiling import Extents, Room, best_tiling
+from rlcompress.hw_models.tiles import Extents, Room
+from rlcompress.hw_models.tiling import best_tiling
 from rlcompress.hw_models.use import tiles
-from rlcompress.hw_models.work import KILOBYTE_BITS, LINEAR, Bools, Floats, Work
+from rlcompress.hw_models.work import DEPTHWISE, KILOBYTE_BITS, LINEAR, MATMUL, Bools, Floats, Work
 
-_SHARES = ((0.5, 0.25, 0.25), (0.25, 0.5, 0.25), (0.25, 0.25, 0.5))
+_SHARES = ((0.6, 0.2, 0.2), (0.2, 0.6, 0.2), (0.1, 0.1, 0.8))
 """Ways to divide a shared buffer among weights, inputs and outputs."""
 
 
@@ -70,13 +71,21 @@ def stored_operands(work: Work, description: Description, weights: Floats) -> St
     array = description.array
     if isinstance(array, AtomicArray):
         weights, inputs = _atomic_operands(work, array, weights)
+    weights = weights + channel_bits(work, description)
     return Stored(weights, inputs, sums if description.writeback == "partial sums" else outputs, sums)
 
 
+def channel_bits(work: Work, description: Description) -> Floats:
+    """Scales and biases of a layer's output channels."""
+    holds = work.computes & (work.kind != MATMUL)
+    return np.where(holds, work.K * description.storage.channel_bits, 0.0)
+
+
 def whole_tiles(work: Work, description: Description) -> Floats:
-    """Output channels padded to whole columns of the array."""
+    """Output channels padded to whole columns of the array, where a layer has no groups."""
     columns = getattr(description.array, "columns", 1)
-    return np.asarray(work.G * tiles(work.group_outputs, columns) * columns)
+    alone = (work.G > 1) | (work.kind == DEPTHWISE)
+    return np.where(alone, work.K, tiles(work.K, columns) * columns)
 
 
 def _expanded(work: Work, description: Description) -> Bools:
@@ -155,13 +164,39 @@ def _mapped(work: Work, description: Description, stored: Stored, cycles: Floats
 
 
 def _tiled(work: Work, description: Description, stored: Stored, cycles: Floats) -> Moves:
-    """The best tiling of every layer."""
-    one = np.ones_like(work.K)
+    """The best tiling of every layer; groups come one after the other, each with its own channels."""
+    groups = np.where(work.computes, work.G, 1.0)
+    images, computes = description.batch, work.computes
     cycles_first = description.traffic.goal == "cycles"
-    initial = stored.sums if description.writeback == "partial sums" else 0.0 * one
+    initial = np.where(computes & (description.writeback == "partial sums"), stored.sums, 0.0)
+    extents = _extents(work, description, stored, groups)
+    if cycles_first:
+        slack = cycles * description.dram.bits_per_cycle - stored.outputs - initial
+        extents = replace(extents, slack_bits=slack / groups)
+    rooms = _rooms(description, np.ones_like(groups))
+    columns = getattr(description.array, "columns", 16)
+    best = best_tiling(extents, rooms, columns, dividing=description.traffic.dividing)
+    fill = best.tile_bits if cycles_first else _first_tiles(stored, rooms)
+    return Moves(
+        weights=best.weights * groups / images,
+        inputs=best.inputs * groups / images,
+        outputs=stored.outputs,
+        sums_in=initial + best.spills * stored.sums,
+        sums_out=best.spills * stored.sums,
+        fill=np.where(computes, fill / images, 0.0),
+        schedule=np.where(computes, best.schedule, -1.0),
+        k_tile=best.k_tile,
+        c_tile=best.c_tile,
+        x_tile=best.x_tile,
+    )
+
+
+def _extents(work: Work, description: Description, stored: Stored, groups: Floats) -> Extents:
+    """One group of every layer as the tiling sees it; pool and add as one channel."""
+    one = np.ones_like(groups)
     flat = _expanded(work, description) | ~work.computes
-    extents = Extents(
-        K=np.where(work.computes, work.K, one),
+    return Extents(
+        K=np.where(work.computes, work.group_outputs, one),
         C=np.where(work.computes, work.group_inputs, one),
         P=work.P,
         Q=work.Q,
@@ -169,28 +204,11 @@ def _tiled(work: Work, description: Description, stored: Stored, cycles: Floats)
         S=np.where(flat, one, work.S),
         stride=np.where(flat, one, work.stride),
         images=one * description.batch,
-        weight_bits=stored.weights,
-        input_bits=stored.inputs,
-        sum_bits=stored.sums,
+        weight_bits=stored.weights / groups,
+        input_bits=stored.inputs / groups,
+        sum_bits=stored.sums / groups,
         input_price=work.input_off_chip,
         weight_price=work.weights_off_chip,
-        slack_bits=cycles * description.dram.bits_per_cycle - stored.outputs - initial if cycles_first else None,
-    )
-    columns = getattr(description.array, "columns", 16)
-    best = best_tiling(extents, _rooms(description, one), columns, dividing=description.traffic.dividing)
-    images = description.batch
-    fill = best.tile_bits if cycles_first else _first_tiles(stored, _rooms(description, one))
-    return Moves(
-        weights=best.weights / images,
-        inputs=best.inputs / images,
-        outputs=stored.outputs,
-        sums_in=np.where(work.computes, initial, 0.0) + best.spills * stored.sums,
-        sums_out=best.spills * stored.sums,
-        fill=np.where(work.computes, fill / images, 0.0),
-        schedule=np.where(work.computes, best.schedule, -1.0),
-        k_tile=best.k_tile,
-        c_tile=best.c_tile,
-        x_tile=best.x_tile,
     )
 
 

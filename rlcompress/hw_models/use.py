@@ -1,8 +1,10 @@
 """`ArrayUse`: what an array does, and helpers that all arrays share."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rlcompress.hw_models.work import Floats
 
@@ -31,7 +33,7 @@ def plain_use(cycles: Floats, macs: Floats, peak: float) -> ArrayUse:
     return ArrayUse(cycles, macs, macs, np.zeros_like(macs), np.full_like(macs, peak))
 
 
-def run_width(bits: Floats, allowed: tuple[int, ...]) -> Floats:
+def run_width(bits: NDArray[Any], allowed: tuple[int, ...]) -> Floats:
     """The smallest width the datapath runs that is not below ``bits``."""
     widths = np.array(sorted(allowed), np.float64)
     return np.asarray(widths[np.searchsorted(widths, bits).clip(max=len(widths) - 1)])

@@ -56,7 +56,7 @@ def words_touched(work: Work, zeros: Zeros, word_bits: int) -> Floats:
 
     A word of several activations is read as soon as one of their weights is not zero; n:m groups leave no word out.
     """
-    lanes = np.maximum(1.0, np.floor(word_bits / work.activation_bits))
+    lanes = np.maximum(1.0, word_bits / work.activation_bits)
     block = work.granularity == GRANULARITIES.index("block")
     spans = np.where(block, np.maximum(1.0, lanes / zeros.block), lanes)
     n_of_m = work.granularity == GRANULARITIES.index("n:m")

@@ -35,6 +35,8 @@ def composite(problem: Problem, settings: SearchSettings, folder: Path | None) -
         noise_std=0.15,
         actor_warmup=30 * len(problem.space.layers),
         decay=1e-2,
+        exploration_initial_eps=0.1,
+        exploration_final_eps=0.02,
     )
     try:
         observations, actions = _planned_episode(env, settings.seed)
@@ -43,7 +45,6 @@ def composite(problem: Problem, settings: SearchSettings, folder: Path | None) -
     finally:
         if folder is not None:
             agent.save(folder / "agent.zip")
-            agent.save_replay_buffer(folder / "replay.pkl")
 
 
 def _planned_episode(env: ResidualAction, seed: int) -> tuple[np.ndarray, np.ndarray]:

@@ -44,10 +44,10 @@ class CompressionPolicy(BaseModel):
         network: the network's name and structural fingerprint.
         hardware: name of the accelerator the policy was searched for.
         metrics: figures recorded with the policy (energy saved, drop); informative only.
-        layers: one entry a compressible layer, in execution order.
+        layers: one entry a compressible layer, in execution order; what an entry leaves out is dense, 8 bits.
 
     Raises:
-        PolicyError: unknown or missing keys, a value out of range, or a layer named twice.
+        PolicyError: unknown keys, a missing name, a value out of range, or a layer named twice.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", title="rlcompress compression policy")

@@ -49,6 +49,16 @@ def flat(state):
     return [tensor for value in values for tensor in flat(value)]
 
 
+def test_noisy_layers_explore_in_place_of_epsilon(tmp_path):
+    agent = agent_of(rainbow={"noisy": True}).learn(30)
+    assert agent.discrete.exploration_rate == 0
+    observations = th.tensor(np.repeat(probe(), 200, 0))
+    explored = {tuple(agent.policy.explore(observations, 0.0, 0.0)[:, 0].tolist()) for _ in range(20)}
+    assert len(explored) > 1
+    agent.save(tmp_path / "agent")
+    np.testing.assert_array_equal(actions_of(agent), actions_of(CompositeAgent.load(tmp_path / "agent")))
+
+
 def test_load_without_environment_predicts(tmp_path):
     agent = agent_of()
     agent.save(tmp_path / "agent")

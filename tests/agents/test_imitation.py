@@ -53,6 +53,7 @@ def test_the_actor_stays_cloned_during_its_warmup_and_learns_after_it():
     cloned = knobs_of(agent)
     agent.learn(30)
     assert th.equal(knobs_of(agent), cloned)
+    agent.imitate(*demonstrations(50), Cloning(epochs=1))  # may come in between
     agent.learn(10, reset_num_timesteps=False)
     assert not th.allclose(knobs_of(agent), cloned)
 

@@ -24,10 +24,10 @@ def test_wrong_settings_are_refused(changes, words):
 
 def test_changes_as_from_yaml():
     changed = CompositeSettings().with_changes(
-        {"net_arch": [32], "train_freq": [1, "episode"], "rainbow": {"noisy": False}}
+        {"net_arch": [32], "train_freq": [1, "episode"], "rainbow": {"noisy": True}}
     )
     assert changed == CompositeSettings(
-        net_arch=(32,), train_freq=(1, "episode"), rainbow=RainbowComponents(v_min=-3.0, v_max=3.0, noisy=False)
+        net_arch=(32,), train_freq=(1, "episode"), rainbow=RainbowComponents(v_min=-3.0, v_max=3.0)
     )
 
 

@@ -2,11 +2,14 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
+import yaml
 from safetensors.torch import save_file
 
 from rlcompress.spec import CompressionPolicy
@@ -123,3 +126,45 @@ def test_wrong_input_is_answered_in_one_line(arguments: tuple[str, ...], message
     assert message in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
     assert not (tmp_path / "never").exists()
+
+
+def test_energy_for_timeloop_and_for_several_accelerators() -> None:
+    document = yaml.safe_load(_rlcompress("energy", "--network", "digits_cnn", "--format", "timeloop").stdout)
+    assert {"architecture", "problems"} == set(document)
+    shared = ("energy", "--network", "cifar_resnet20", "--format", "json", "--devices")
+    one, two = (json.loads(_rlcompress(*shared, count).stdout) for count in (1, 2))
+    assert two["latency_ms"] < one["latency_ms"]
+    assert two["energy_uj"] > one["energy_uj"]
+
+
+def test_a_description_is_checked(tmp_path: Path) -> None:
+    text = _rlcompress("hardware", "show", "npu_int8").stdout
+    good, bad = tmp_path / "mine.yaml", tmp_path / "bad.yaml"
+    good.write_text(text)
+    bad.write_text(text.replace("clock_mhz", "clock_ghz"))
+    assert "is valid" in _rlcompress("hardware", "check", good).stdout
+    message = _rlcompress("hardware", "check", bad, status=2).stderr
+    assert "bad.yaml" in message
+    assert "clock" in message
+    assert len(message.strip().splitlines()) == 1
+
+
+@pytest.mark.slow
+def test_an_interrupted_search_says_how_to_go_on_and_does(weights: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    arguments = ["search", "--network", "digits_cnn", "--weights", weights, "--data", "digits", "--out", out]
+    arguments += ["--evaluations", "20"]
+    command = [sys.executable, "-m", "rlcompress", *map(str, arguments)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, cwd=_ROOT) as search:
+        history = out / "history.jsonl"
+        while search.poll() is None and not (history.exists() and len(history.read_text().splitlines()) >= 3):
+            time.sleep(0.05)
+        search.send_signal(signal.SIGINT)
+        said = search.communicate(timeout=120)[1]
+    assert search.returncode == 130
+    assert "Traceback" not in said
+    assert "--resume" in said.splitlines()[-1]
+    kept = history.read_text()
+    _rlcompress(*arguments, "--resume")
+    assert history.read_text().startswith(kept)
+    assert json.loads((out / "result.json").read_text())["evaluations"] == 20

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 import torch
-from python2_pickle import dumps
 
 from rlcompress.data import load_data
 from rlcompress.errors import DataError
+from tests.data.python2_pickle import dumps
 
 
 def random_rows(seed, count, classes):

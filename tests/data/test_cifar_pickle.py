@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from python2_pickle import dumps
 
 from rlcompress.data.cifar_pickle import read_batch
 from rlcompress.errors import DataError
+from tests.data.python2_pickle import dumps
 
 PIXELS = np.arange(2 * 3072).astype(np.uint8).reshape(2, 3072)
 GOOD = {b"labels": [7, 300], b"data": PIXELS}

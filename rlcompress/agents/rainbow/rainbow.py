@@ -116,7 +116,7 @@ class Rainbow(DQN):
         chooser = self.q_net if self.components.double else self.q_net_target
         return chooser.forward(samples.next_observations).argmax(dim=1, keepdim=True)
 
-    def learn(  # SB3's signature
+    def learn(
         self: SelfRainbow,
         total_timesteps: int,
         callback: MaybeCallback = None,

@@ -1,0 +1,91 @@
+"""Reading descriptions: what is wrong is named with its line, key and mend."""
+
+import pytest
+
+from rlcompress import hw_models
+from rlcompress.errors import HardwareError
+
+TEXT = """\
+name: mine
+title: a test
+source: a test
+confidence: estimate
+clock_mhz: 100
+bits: {weight: [8], activation: [8]}
+array: {type: spatial, rows: 4, columns: 4}
+mac: {type: unit, pj: 1}
+buffers:
+  - {name: W, holds: [weights], kb: 8, read_pj_per_bit: 0.1, write_pj_per_bit: 0.1}
+  - {name: A, holds: [inputs, outputs], kb: 8, read_pj_per_bit: 0.1, write_pj_per_bit: 0.1}
+dram: {pj_per_bit: 10, bits_per_cycle: 32}
+vector: {lanes: 4}
+"""
+
+
+def test_every_built_in_description_is_valid_and_tagged():
+    for name in hw_models.available():
+        description = hw_models.load(name).description
+        assert description.name == name
+        assert description.source
+        assert description.confidence in ("silicon-fitted", "simulator-matched", "estimate")
+    assert {"scalable_sparse_16x32", "bitfusion_16x32", "npu_int8", "eyeriss_v1"} <= set(hw_models.available())
+
+
+def test_a_file_is_read(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text(TEXT)
+    assert hw_models.load(path).name == "mine"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("rows: 4", "rows: 0", r"line 7: array.rows: .* greater than 0, got 0"),
+        ("rows: 4", "row: 4", r"line 7: array.rows: is missing; add this key"),
+        ("kb: 8, read_pj_per_bit: 0.1", "kb: -8, read_pj_per_bit: 0.1", r"line 10: buffers.0.kb: .*greater than 0"),
+        ("kb: 8, read", "kb: 0.001, read", r"W of 0.001 kB cannot hold one tile; raise its kb"),
+        ("holds: [weights]", "holds: [inputs]", r"buffers must hold weights exactly once, got 0; mend 'holds'"),
+        (
+            "read_pj_per_bit: 0.1, ",
+            "",
+            r"line 10: buffers.0: give either read_pj_per_bit and write_pj_per_bit, or sram",
+        ),
+        ("type: unit", "type: magic", r"line 8: mac: .*'unit', 'multiplier'"),
+        ("dram: {pj_per_bit: 10, bits_per_cycle: 32}\n", "", r"dram: is missing; add this key"),
+        (
+            "vector: {lanes: 4}",
+            "vector: {lanes: 4}\nspeed: 1",
+            r"line 14: speed: is no key of a description; mend its name or remove it",
+        ),
+        ("clock_mhz: 100", "clock_mhz: .nan", r"line 5: clock_mhz: .*"),
+        ("vector: {lanes: 4}", "vector: {lanes: 4}\ntraffic: {type: mapped}", r"'mapped' needs array.type"),
+        ("vector: {lanes: 4}", "vector: {lanes: 4}\nkinds: [conv3d]", r"line 14: kinds.0: Input should be 'conv'"),
+    ],
+)
+def test_mistakes_are_named(old, new, message):
+    assert old in TEXT
+    with pytest.raises(HardwareError, match="mine.yaml: .*" + message) as error:
+        hw_models.parse_description(TEXT.replace(old, new, 1), "mine.yaml")
+    assert "\n" not in str(error.value)
+
+
+def test_aliases_are_refused():
+    with pytest.raises(HardwareError, match="has no aliases"):
+        hw_models.parse_description("a: &a [1, 1]\nname: [*a, *a]\n", "x.yaml")
+
+
+@pytest.mark.parametrize("text", ["", "[1, 2]", "a: [", "1", "? [a]\n: 1", "1: 2"])
+def test_what_is_no_description_is_refused_in_one_line(text):
+    with pytest.raises(HardwareError, match=r"^x\.yaml: ") as error:
+        hw_models.parse_description(text, "x.yaml")
+    assert "\n" not in str(error.value)
+
+
+def test_what_cannot_be_read_is_named(tmp_path):
+    with pytest.raises(HardwareError, match="hardware 'nothing' is unknown; choose from"):
+        hw_models.load("nothing")
+    with pytest.raises(HardwareError, match="cannot read the description"):
+        hw_models.load(tmp_path / "none.yaml")
+    (tmp_path / "big.yaml").write_text("#" * 1_000_001)
+    with pytest.raises(HardwareError, match="larger than"):
+        hw_models.load(tmp_path / "big.yaml")
