@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from rlcompress.cli.console import stdout
-from rlcompress.cli.options import Seed
+from rlcompress.cli.options import DEFAULT_HARDWARE, Seed
 
 _NETWORK = "digits_cnn"
 _WEIGHTS = f"{_NETWORK}.safetensors"
@@ -29,9 +29,7 @@ def demo(
     import torch
     from safetensors.torch import save_file
 
-    from rlcompress.cli.loading import one_thread
     from rlcompress.cli.progress import SearchBar
-    from rlcompress.cli.search import DEFAULT_HARDWARE
     from rlcompress.cli.summary_table import summary
     from rlcompress.data import load_data
     from rlcompress.envs.problem import ProblemSettings
@@ -42,7 +40,6 @@ def demo(
     from rlcompress.searches import SearchSettings, run_search
     from rlcompress.searches.folder import RunFolder
 
-    one_thread()
     problem = ProblemSettings(score_images=_SCORE_IMAGES)
     settings = SearchSettings(evaluations=evaluations, seed=seed, problem=problem)
     folder = RunFolder(out, {**settings.as_json(), "network": _NETWORK, "data": "digits", "hardware": DEFAULT_HARDWARE})

@@ -5,14 +5,14 @@ from typing import Annotated
 
 import typer
 
-from rlcompress.cli.options import Hardware, Network, Policy
+from rlcompress.cli.options import DEFAULT_HARDWARE, Network, Policy
 from rlcompress.errors import RunError
 from rlcompress.spec import CompressionPolicy, LayerChoice
 
 
 def energy(
     network: Network,
-    hardware: Hardware = "scalable_sparse_16x32",
+    hardware: Annotated[str | None, typer.Option(help="As for search; the policy's own by default.")] = None,
     input_shape: Annotated[str | None, typer.Option(help="C,H,W in place of the network's own.")] = None,
     policy: Policy = None,
     bits: Annotated[int, typer.Option(help="Bits of every layer where no policy is given.")] = 8,
@@ -30,12 +30,10 @@ def energy(
 
     if format not in FORMATS:
         raise RunError(f"unknown format {format!r}; choose from {', '.join(FORMATS)}")
-    model = load(hardware)
-    if devices != 1:
-        model = model.parallel(devices)
+    chosen = None if policy is None else CompressionPolicy.load(policy)
+    model = load(hardware or (chosen.hardware if chosen else DEFAULT_HARDWARE)).parallel(devices)
     specs = network_specs(network, input_shape)
-    if policy is not None:
-        chosen = CompressionPolicy.load(policy)
+    if chosen is not None:
         chosen.check_fits(specs)
         choices = chosen.choices
     else:

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+DEFAULT_HARDWARE = "scalable_sparse_16x32"
+
 Network = Annotated[str, typer.Option(help="Built-in network; see `rlcompress networks list`.")]
 Weights = Annotated[Path | None, typer.Option(help="State dict: safetensors, or a torch file of tensors only.")]
 Data = Annotated[str, typer.Option(help="digits, cifar10:DIR or cifar100:DIR.")]

@@ -8,9 +8,7 @@ from typing import Annotated
 import typer
 
 from rlcompress.cli.console import stdout
-from rlcompress.cli.options import Data, Hardware, MaxDrop, Network, Seed, Weights
-
-DEFAULT_HARDWARE = "scalable_sparse_16x32"
+from rlcompress.cli.options import DEFAULT_HARDWARE, Data, Hardware, MaxDrop, Network, Seed, Weights
 
 
 def search(
@@ -36,16 +34,16 @@ def search(
 
     rlcompress search --network cifar_resnet20 --weights FILE --data cifar10:DIR --max-drop 1.0 --out RUN
     """
-    from rlcompress.cli.loading import check_data_fits, one_thread, traced_network
+    from rlcompress.cli.loading import check_data_fits
     from rlcompress.cli.progress import SearchBar
     from rlcompress.cli.summary_table import summary
     from rlcompress.data import load_data
     from rlcompress.envs.problem import ProblemSettings
     from rlcompress.hw_models import load as load_hardware
+    from rlcompress.network.pretrained import pretrained
     from rlcompress.searches import SearchSettings, run_search
     from rlcompress.searches.folder import RunFolder, file_hash
 
-    one_thread()
     if evaluations is None and minutes is None:
         evaluations = 200
     names = tuple(name.strip() for name in granularities.split(","))
@@ -54,7 +52,7 @@ def search(
         max_drop=max_drop, evaluations=evaluations, minutes=minutes, agent=agent, seed=seed, problem=problem
     )
     model = load_hardware(hardware)
-    traced, card = traced_network(network, weights)
+    traced, card = pretrained(network, weights)
     splits = load_data(data)
     check_data_fits(card, splits.classes, tuple(splits.search.images.shape[1:]))
     inputs = {"network": network, "data": data, "hardware": hardware}

@@ -23,7 +23,13 @@ def network_specs(name: str, input_shape: str | None) -> Sequence[LayerSpec]:
     from rlcompress.network.trace import trace
     from rlcompress.network.weights import build
 
-    return trace(build(name)[0], torch.zeros(1, *shape), name=name).specs
+    try:
+        example = torch.zeros(1, *shape)
+    except RuntimeError:
+        raise NetworkError(
+            f"an input of shape {shape} does not fit into memory; give a smaller --input-shape"
+        ) from None
+    return trace(build(name)[0], example, name=name).specs
 
 
 def _parsed(text: str) -> tuple[int, ...]:

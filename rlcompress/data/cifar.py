@@ -65,7 +65,10 @@ def load_cifar100(folder: str) -> DataSplits:
 
 def _load(name: str, folder: str, versions: Sequence[_Version], classes: int) -> DataSplits:
     # A shell leaves the ~ of cifar10:~/data alone.
-    version, train_files, test_file = _find(name, Path(os.path.expanduser(folder)), versions)
+    try:
+        version, train_files, test_file = _find(name, Path(os.path.expanduser(folder)), versions)
+    except OSError as error:
+        raise DataError(f"data {name}:{folder}: cannot be read ({error.strerror}); make it readable") from None
     training = _image_set(version, train_files, classes)
     calibration, search = split_training(training, name)
     return DataSplits(calibration, search, partial(_image_set, version, [test_file], classes), name, classes)

@@ -11,10 +11,10 @@ import gymnasium
 from rlcompress.envs.compression_env import CompressionEnv
 from rlcompress.envs.problem import TARGETS, BudgetSpent, Outcome, Problem, policy_id
 from rlcompress.envs.wrappers import FlattenAction, ResidualAction
-from rlcompress.registration import ENV_ID, register
 
+ENV_ID = "rlcompress/Compression-v0"
 if ENV_ID not in gymnasium.registry:
-    register()
+    gymnasium.register(id=ENV_ID, entry_point="rlcompress.envs.compression_env:CompressionEnv")
 
 __all__ = [
     "ENV_ID",

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import Self
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from rlcompress.candidates import Candidates
@@ -17,10 +16,11 @@ from rlcompress.evaluation import Evaluator, Score
 from rlcompress.hw_models import BatchCost, HardwareModel, bops_of
 from rlcompress.hw_models import load as load_hardware
 from rlcompress.network.cards import NetworkCard
-from rlcompress.network.trace import TracedNetwork, trace
-from rlcompress.network.weights import build
+from rlcompress.network.pretrained import pretrained
+from rlcompress.network.trace import TracedNetwork
 from rlcompress.planning import ChoiceSpace, Planner, Proxy, SensitivityRow, measure_sensitivity
 from rlcompress.spec import GRANULARITIES, ChoiceBatch, LayerChoice, NetworkStructure
+from rlcompress.threads import one_thread
 
 TARGETS: dict[str, Callable[[HardwareModel, NetworkStructure, ChoiceBatch], NDArray[np.float64]]] = {
     "energy": lambda hardware, network, batch: hardware.costs(network, batch).energy_pj,
@@ -128,6 +128,7 @@ class Problem:
     _plans: dict[float, ChoiceBatch] = field(default_factory=dict)
 
     @classmethod
+    @one_thread()
     def of(
         cls,
         network: TracedNetwork,
@@ -184,8 +185,7 @@ class Problem:
     ) -> Self:
         """Set a problem up from names, as the command line takes them; ``settings`` are `ProblemSettings`'."""
         splits = load_data(data)
-        module, card = build(network, weights)
-        traced = trace(module, torch.zeros(1, *card.input_shape), name=card.name)
+        traced, card = pretrained(network, weights)
         if "granularities" in settings:
             settings["granularities"] = tuple(settings["granularities"])  # type: ignore[arg-type]
         return cls.of(traced, card, splits, load_hardware(hardware), ProblemSettings(**settings))  # type: ignore[arg-type]
@@ -231,6 +231,7 @@ class Problem:
         """A batch of one as layer name -> choice."""
         return policy.choices(0, self.network.structure.layers)
 
+    @one_thread()
     def evaluate(self, policy: ChoiceBatch, source: str) -> Outcome:
         """Score one policy on the scoring images; the same policy is never scored twice.
 

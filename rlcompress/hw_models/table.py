@@ -44,6 +44,28 @@ class TableModel(HardwareModel):
         """Processes get the table."""
         return TableModel, (self.name, self._grids)
 
+    def parallel(self, accelerators: int) -> HardwareModel:
+        """A table holds what one accelerator was measured to cost.
+
+        Raises:
+            HardwareError: always, but for one accelerator.
+        """
+        if accelerators == 1:
+            return self
+        raise HardwareError(
+            f"{self.name}: a table of measured costs is of one accelerator; measure {accelerators} anew"
+        )
+
+    def with_batch(self, images: int) -> HardwareModel:
+        """A table holds what one image was measured to cost.
+
+        Raises:
+            HardwareError: always, but for one image.
+        """
+        if images == 1:
+            return self
+        raise HardwareError(f"{self.name}: a table of measured costs is of one image at a time; measure {images} anew")
+
     def cost(self, specs: Specs, policy: Policy) -> NetworkCost:
         """What one inference under a policy costs, layer by layer.
 

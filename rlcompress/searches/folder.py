@@ -48,6 +48,9 @@ class RunFolder:
             self._check_same(settings)
         elif self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
             raise RunError(f"{path} is not empty; give a new folder with --out, or go on with that run by --resume")
+        parent = next(folder for folder in (self.path, *self.path.absolute().parents) if folder.exists())
+        if not os.access(parent, os.W_OK):
+            raise RunError(f"cannot write to {parent}; give another folder with --out")
         self._settings = settings
         self.recorded = self._read_history() if resume else {}
 

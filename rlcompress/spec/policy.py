@@ -149,9 +149,15 @@ class CompressionPolicy(BaseModel):
         have = [entry.name for entry in self.layers]
         missing, unknown = sorted(set(wanted) - set(have)), sorted(set(have) - set(wanted))
         if missing:
-            raise PolicyError(f"policy: layer {missing[0]!r} is missing ({len(missing)} in all); add an entry for it")
+            raise PolicyError(
+                f"policy made for {self.network.name}: layer {missing[0]!r} of this network is missing "
+                f"({len(missing)} in all); give this network's own policy"
+            )
         if unknown:
-            raise PolicyError(f"policy: the network has no layer {unknown[0]!r} ({len(unknown)} such); remove it")
+            raise PolicyError(
+                f"policy made for {self.network.name}: this network has no layer {unknown[0]!r} ({len(unknown)} such); "
+                "give this network's own policy"
+            )
         if have != wanted:
             raise PolicyError(f"policy: layers are out of execution order; begin with {wanted[0]!r}")
         _check_coupling(specs, self.choices)

@@ -12,6 +12,7 @@ import pytest
 import yaml
 from safetensors.torch import save_file
 
+from rlcompress.network.weights import build
 from rlcompress.spec import CompressionPolicy
 from tests.conftest import Digits
 
@@ -96,7 +97,9 @@ def test_energy_at_another_input_shape() -> None:
     assert sizes[1] == pytest.approx(4 * sizes[0], rel=0.01)
 
 
-_SEARCH = ("search", "--network", "digits_cnn", "--data", "digits", "--out", "never")
+_NAMES = ("search", "--network", "digits_cnn", "--weights", "DIGITS", "--out", "never")
+_SEARCH = (*_NAMES, "--data", "digits")
+_CIFAR = ("search", "--network", "cifar_resnet20", "--weights", "CIFAR", "--out", "never")
 
 
 @pytest.mark.parametrize(
@@ -108,21 +111,28 @@ _SEARCH = ("search", "--network", "digits_cnn", "--data", "digits", "--out", "ne
         (("energy", "--network", "cifar_resnet20", "--input-shape", "3,32"), "is not C,H,W"),
         (("energy", "--network", "cifar_resnet20", "--policy", "nowhere.json"), "nowhere.json"),
         (("energy", "--network", "cifar_resnet20", "--bits", "9"), "weight_bits must be 2 to 8"),
+        (("search", "--network", "digits_cnn", "--data", "digits"), "digits_cnn is not trained; give its weights"),
+        (("energy", "--network", "cifar_resnet20", "--input-shape", "3,999999,999999"), "does not fit into memory"),
         ((*_SEARCH, "--max-drop", "-0.5"), "max-drop must be 0 or more"),
         ((*_SEARCH, "--weights", "nowhere.safetensors"), "nowhere.safetensors"),
-        ((*_SEARCH[:3], "--data", "cifar10:nowhere", "--out", "never"), "nowhere"),
-        ((*_SEARCH[:3], "--data", "mnist", "--out", "never"), "unknown data 'mnist'"),
-        (("search", "--network", "cifar_resnet20", "--data", "digits", "--out", "never"), "shape"),
+        ((*_NAMES, "--data", "cifar10:nowhere"), "nowhere"),
+        ((*_NAMES, "--data", "mnist"), "unknown data 'mnist'"),
+        ((*_CIFAR, "--data", "digits"), "images have shape (1, 8, 8)"),
         ((*_SEARCH, "--agent", "nobody"), "unknown agent 'nobody'"),
         ((*_SEARCH, "--target", "beauty"), "unknown target 'beauty'"),
         ((*_SEARCH, "--granularities", "none,sand"), "unknown granularity 'sand'"),
         ((*_SEARCH, "--min-bits", "1"), "bits must satisfy"),
         ((*_SEARCH, "--resume"), "no run to resume"),
         (("evaluate", "--network", "digits_cnn", "--data", "digits", "--split", "all"), "unknown split 'all'"),
+        (("evaluate", "--network", "digits_cnn", "--data", "digits"), "is not trained"),
     ],
 )
-def test_wrong_input_is_answered_in_one_line(arguments: tuple[str, ...], message: str, tmp_path: Path) -> None:
-    done = _rlcompress(*arguments, status=2, cwd=tmp_path)
+def test_wrong_input_is_answered_in_one_line(
+    arguments: tuple[str, ...], message: str, weights: Path, tmp_path: Path
+) -> None:
+    save_file(build("cifar_resnet20")[0].state_dict(), tmp_path / "cifar.safetensors")
+    files = {"DIGITS": str(weights), "CIFAR": "cifar.safetensors"}
+    done = _rlcompress(*(files.get(argument, argument) for argument in arguments), status=2, cwd=tmp_path)
     assert message in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
     assert not (tmp_path / "never").exists()

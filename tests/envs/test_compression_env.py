@@ -1,7 +1,10 @@
+from pathlib import Path
+
 import gymnasium
 import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
+from safetensors.torch import save_file
 from stable_baselines3 import PPO, SAC, TD3
 from stable_baselines3.common.base_class import BaseAlgorithm
 
@@ -27,10 +30,12 @@ def test_gymnasium_finds_nothing_wrong(problem: Problem) -> None:
     check_env(CompressionEnv(problem), skip_render_check=True)
 
 
-def test_made_by_name_from_json_able_arguments() -> None:
+def test_made_by_name_from_json_able_arguments(digits: Digits, tmp_path: Path) -> None:
+    save_file(digits.model.state_dict(), tmp_path / "digits.safetensors")
     env = gymnasium.make(
         "rlcompress/Compression-v0",
         network="digits_cnn",
+        weights=str(tmp_path / "digits.safetensors"),
         data="digits",
         hardware="scalable_sparse_16x32",
         score_images=20,

@@ -221,11 +221,11 @@ def test_policies_that_fit():
 
 def test_missing_unknown_and_disordered_layers():
     policy = policy_of()
-    assert "layer 'head' is missing (2 in all); add an entry" in misfit(
+    assert "layer 'head' of this network is missing (2 in all); give this network's own" in misfit(
         CompressionPolicy.of({n: c for n, c in policy if n not in ("head", "other")}, network=REFERENCE, hardware="h")
     )
-    assert "the network has no layer 'aaa' (1 such); remove it" in misfit(policy_of(aaa=LayerChoice()))
-    assert "the network has no layer 'sum'" in misfit(policy_of(sum=LayerChoice()))
+    assert "this network has no layer 'aaa' (1 such); give this" in misfit(policy_of(aaa=LayerChoice()))
+    assert "this network has no layer 'sum'" in misfit(policy_of(sum=LayerChoice()))
     backwards = CompressionPolicy.of(dict(reversed(policy.choices.items())), network=REFERENCE, hardware="h")
     assert misfit(backwards) == "policy: layers are out of execution order; begin with 'stem'"
 
