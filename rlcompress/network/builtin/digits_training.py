@@ -1,13 +1,11 @@
 """Training of `DigitsCNN`, so that a demonstration needs no weights file."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from rlcompress.network.builtin.digits import DigitsCNN
+from rlcompress.threads import one_thread
 
 _EPOCHS = 12
 _BATCH = 64
@@ -28,22 +26,11 @@ def train_digits_cnn(images: Tensor, labels: Tensor, seed: int) -> nn.Module:
     Returns:
         The network in evaluation mode.
     """
-    with torch.random.fork_rng(devices=[]), torch.enable_grad(), _one_thread():
+    with torch.random.fork_rng(devices=[]), torch.enable_grad(), one_thread():
         torch.manual_seed(seed)
         model = DigitsCNN()
         _fit(model.train(), images, labels)
     return model.eval().requires_grad_(False)
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Sums are then in the same order on every machine, and nothing this small is faster on more."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 def _fit(model: nn.Module, images: Tensor, labels: Tensor) -> None:
