@@ -2,9 +2,9 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
-SOURCES := rlcompress tests benchmarks
+SOURCES := rlcompress tests benchmarks examples
 
-.PHONY: demo test check clean
+.PHONY: demo test check docs clean
 
 demo: .venv/installed
 	$(BIN)/rlcompress demo --out runs/demo-$$(date +%Y%m%d-%H%M%S)
@@ -18,6 +18,9 @@ check: .venv/test-installed
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -n 2 -m "not slow"
 
+docs: .venv/docs-installed
+	$(BIN)/mkdocs build --site-dir site
+
 .venv/bin/python:
 	$(PYTHON) -m venv .venv
 
@@ -29,5 +32,9 @@ check: .venv/test-installed
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[test,export,classic]"
 	touch $@
 
+.venv/docs-installed: .venv/bin/python pyproject.toml constraints.txt
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[docs]"
+	touch $@
+
 clean:
-	rm -rf .venv build *.egg-info
+	rm -rf .venv build site *.egg-info

@@ -2,6 +2,8 @@
 
     >>> import rlcompress as rlc
     >>> model = rlc.hw_models.load("scalable_sparse_16x32")
+    >>> "search" in dir(rlc)
+    True
 
 `search` and `trace` are imported when they are first used, so that hardware models start without torch.
 """
@@ -23,6 +25,10 @@ _LAZY = {
     "search": "rlcompress.searches:search",
     "trace": "rlcompress.network.trace:trace",
 }
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LAZY})
 
 
 def __getattr__(name: str) -> Any:

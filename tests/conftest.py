@@ -1,6 +1,9 @@
+import subprocess
+import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from functools import cache
+from dataclasses import dataclass
+from functools import cache, cached_property
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +18,8 @@ from rlcompress.network.builtin.digits_training import train_digits_cnn
 from rlcompress.network.cards import NetworkCard, get_card
 from rlcompress.network.trace import TracedNetwork, trace
 
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+
 settings.register_profile("rlcompress", deadline=None)  # the first example of a property pays for imports and caches
 settings.load_profile("rlcompress")
 
@@ -28,6 +33,41 @@ def _one_thread() -> Iterator[None]:
     torch.set_num_threads(threads)
 
 
+class Real:
+    """Folders of the real weights and images, unpacked into their official layouts when a test asks for them."""
+
+    def __init__(self, shared: Path, out: Path) -> None:
+        self.weights, self.data, self._out = shared / "weights", shared / "data", out
+
+    def _unpacked(self, *names: str) -> Path:
+        command = [sys.executable, str(self.data / "unpack.py"), str(self._out), *names]
+        subprocess.run(command, check=True)
+        return self._out
+
+    @cached_property
+    def cifar(self) -> Path:
+        """Holds CIFAR-10's and CIFAR-100's folders."""
+        return self._unpacked("cifar10", "cifar100")
+
+    @cached_property
+    def imagenet(self) -> Path:
+        """Holds ``train`` and ``val``."""
+        return self._unpacked("imagenet") / "imagenet"
+
+    @cached_property
+    def set5(self) -> Path:
+        """Holds ``set5.npz``."""
+        return self._unpacked("set5")
+
+
+@pytest.fixture(scope="session")
+def real(tmp_path_factory: pytest.TempPathFactory) -> Real:
+    """The real weights and images; tests that want them skip where they are not."""
+    if not SHARED.is_dir():
+        pytest.skip("../shared, which holds the real weights and data, is not beside the repository")
+    return Real(SHARED, tmp_path_factory.mktemp("unpacked"))
+
+
 @dataclass(frozen=True)
 class Digits:
     """A trained digits CNN with its data."""
@@ -39,8 +79,7 @@ class Digits:
 
     def problem(self, **settings: Any) -> Problem:
         """A fresh problem on the default accelerator, scored on few images; measured once a test session."""
-        problem = _problem(self, ProblemSettings(**{"score_images": 200, **settings}))
-        return replace(problem, outcomes={}, recorded={}, budget=None, deadline=None, on_outcome=None, _plans={})
+        return _problem(self, ProblemSettings(**{"score_images": 200, **settings})).fresh()
 
 
 @cache

@@ -19,7 +19,7 @@ def ours(*parts: str) -> tuple[str, ...]:
     return tuple(f"rlcompress.{part}" for part in parts)
 
 
-ABOVE_CORE = ours("envs", "agents", "searches", "cli")
+ABOVE_CORE = ours("envs", "agents", "searches", "sweeps", "cli")
 CORE = (*RL, *TERMINAL, *ours("hw_models"), *ABOVE_CORE)
 
 FORBIDDEN = {
@@ -31,23 +31,33 @@ FORBIDDEN = {
     "quantization": (*CORE, *ours("compensation", "candidates", "evaluation", "planning", "data")),
     "compensation": (*CORE, *ours("candidates", "evaluation", "planning", "data")),
     "candidates": (*CORE, *ours("evaluation", "planning", "data")),
+    "integer": (*CORE, *ours("pruning", "compensation", "candidates", "evaluation", "planning", "data")),
     "evaluation": (*CORE, *ours("planning")),
     "planning": CORE,
+    "export": (*CORE, *ours("pruning", "compensation", "candidates", "evaluation", "planning", "data")),
     "data": (*CORE, *ours("candidates", "evaluation", "planning")),
-    "envs": ("stable_baselines3", "sb3_contrib", *TERMINAL, *ours("agents", "searches", "cli")),
-    "searches": (*TERMINAL, *ours("cli")),
+    "envs": ("stable_baselines3", "sb3_contrib", *TERMINAL, *ours("agents", "searches", "sweeps", "cli")),
+    "searches": (*TERMINAL, *ours("sweeps", "cli")),
+    "sweeps": (*TERMINAL, *RL, *ours("cli")),
 }
 """Package -> what its modules must not import."""
 
 ALLOWED = {
     "errors": (),
-    "spec": ours("errors"),
-    "hw_models": ours("errors", "spec"),
-    "agents": ours("errors"),
+    "files": (),
+    "pickles": ours("files"),
+    "plugins": ours("errors"),
+    "tensor_files": ours("files"),
+    "spec": ours("errors", "files"),
+    "workers": ours("errors"),
+    "yaml_files": ours("errors", "files"),
+    "hw_models": ours("errors", "files", "spec", "yaml_files"),
+    "agents": ours("errors", "files", "tensor_files"),
+    "report": ours("errors", "files", "spec", "hw_models", "network.cards", "network.spec_cards"),
 }
 """Package -> the other parts of rlcompress that it may import."""
 
-NO_TORCH = ("errors", "spec", "hw_models")
+NO_TORCH = ("errors", "files", "pickles", "plugins", "yaml_files", "spec", "hw_models", "report")
 
 
 def imports(path: Path) -> set[str]:
@@ -104,7 +114,9 @@ def run_and_look_for_torch(code: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
 
 
-@pytest.mark.parametrize("module", ["rlcompress", "rlcompress.network.spec_cards", "rlcompress.cli"])
+@pytest.mark.parametrize(
+    "module", ["rlcompress", "rlcompress.network.spec_cards", "rlcompress.report", "rlcompress.cli"]
+)
 def test_modules_that_load_no_torch(module):
     done = run_and_look_for_torch(f"import {module}, rlcompress.spec, rlcompress.hw_models")
     assert done.returncode == 0, done.stderr

@@ -6,6 +6,7 @@ from rlcompress.agents.imitation import Cloning, CloningResult, Transitions
 from rlcompress.agents.policy import CompositePolicy
 from rlcompress.agents.rainbow import Rainbow, RainbowComponents
 from rlcompress.agents.settings import CompositeSettings
+from rlcompress.agents.storage import load_agent, save_agent
 
 __all__ = [
     "Cloning",
@@ -18,4 +19,6 @@ __all__ = [
     "Transitions",
     "decode",
     "encode",
+    "load_agent",
+    "save_agent",
 ]

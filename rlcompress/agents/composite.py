@@ -2,6 +2,7 @@
 
 import io
 import pathlib
+from collections.abc import Mapping
 from typing import Any, ClassVar, TypeVar, cast
 
 import numpy as np
@@ -106,7 +107,7 @@ class CompositeAgent(OffPolicyAlgorithm):
             support_multi_env=True,
         )
         self.discrete_actions = discrete_actions
-        self._counters: dict[str, dict[str, float]] = {}
+        self._counters: dict[str, dict[str, int | float]] = {}
         if _init_setup_model:
             self._setup_model()
 
@@ -158,6 +159,18 @@ class CompositeAgent(OffPolicyAlgorithm):
         for name in ("continuous", "discrete"):
             state = vars(getattr(self, name))
             self._counters[name] = {key: state[key] for key in _COUNTERS if key in state}
+
+    def counters(self) -> dict[str, dict[str, int | float]]:
+        """What each part counts, by part and name."""
+        self._keep_counters()
+        return {name: dict(counters) for name, counters in self._counters.items()}
+
+    def set_counters(self, counters: Mapping[str, Mapping[str, int | float]]) -> None:
+        """Set what `counters` gave; other names are left out."""
+        for name in ("continuous", "discrete"):
+            known = {key: value for key, value in counters.get(name, {}).items() if key in _COUNTERS}
+            vars(getattr(self, name)).update(known)
+        self._keep_counters()
 
     def _sample_action(
         self, learning_starts: int, action_noise: ActionNoise | None = None, n_envs: int = 1

@@ -4,8 +4,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, Literal, Self, get_args
 
+from pydantic import TypeAdapter, ValidationError
+
 from rlcompress.agents.rainbow import RainbowComponents
-from rlcompress.errors import AgentError
+from rlcompress.errors import AgentError, first_problem
 
 Discrete = Literal["rainbow", "qrdqn", "dqn"]
 Continuous = Literal["td3", "ddpg"]
@@ -23,13 +25,13 @@ _RANGES: dict[str, tuple[float, float]] = {
     "exploration_final_eps": (0.0, 1.0),
     "actor_last_layer": (0.0, 1.0),
     "decay": (0.0, 1.0),
-    "buffer_size": (1, float("inf")),
+    "buffer_size": (1, 10_000_000),
     "learning_starts": (0, float("inf")),
-    "batch_size": (1, float("inf")),
+    "batch_size": (1, 1_000_000),
     "target_update_interval": (1, float("inf")),
     "actor_warmup": (0, float("inf")),
     "policy_delay": (1, float("inf")),
-    "n_quantiles": (1, float("inf")),
+    "n_quantiles": (1, 10_000),
 }
 
 
@@ -142,6 +144,21 @@ class CompositeSettings:
             values["rainbow"] = replace(self.rainbow, **values["rainbow"])
         _check_names(CompositeSettings, values)
         return replace(self, **values)
+
+    @classmethod
+    def parse(cls, values: Mapping[str, Any]) -> Self:
+        """Settings from a stranger's mapping, of which nothing is believed, types included.
+
+        Raises:
+            AgentError: a name is no setting, or a value is of another type or out of its range.
+        """
+        _check_names(CompositeSettings, values)
+        if isinstance(values.get("rainbow"), Mapping):
+            _check_names(RainbowComponents, values["rainbow"])
+        try:
+            return TypeAdapter(cls).validate_python(dict(values))
+        except ValidationError as error:
+            raise AgentError(first_problem(error)) from None
 
 
 def _check_names(settings: type[CompositeSettings | RainbowComponents], names: Iterable[str]) -> None:

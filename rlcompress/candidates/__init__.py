@@ -1,5 +1,6 @@
 """The bank of compressed layers and the networks stitched from them."""
 
-from rlcompress.candidates.bank import Candidates
+from rlcompress.candidates.bank import CORRECTIONS, Candidates
+from rlcompress.candidates.tiers import TIERS, calibration_images, check_tier
 
-__all__ = ["Candidates"]
+__all__ = ["CORRECTIONS", "TIERS", "Candidates", "calibration_images", "check_tier"]

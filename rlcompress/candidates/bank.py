@@ -2,33 +2,48 @@
 
 import copy
 from collections.abc import Mapping
-from functools import lru_cache
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 
+from rlcompress.candidates.checks import check_applies, check_calibration
+from rlcompress.candidates.final import TUNING_IMAGES, Finisher, OnStep
 from rlcompress.candidates.layer import DenseLayer, Pruning, compress, importance
-from rlcompress.candidates.template import StoredTensors, quantizable, quantizer_name
+from rlcompress.candidates.memo import Memo
+from rlcompress.candidates.template import StoredTensors, lean_copy, quantizable, quantizer_name
+from rlcompress.candidates.tiers import check_tier
 from rlcompress.compensation import (
+    RoundedLayer,
+    affine_to,
     input_hessians,
+    input_means,
+    local_moments,
     loss_gradients,
     match_moments,
-    output_error,
     output_moments,
-    tune_ranges,
+    rescale,
 )
-from rlcompress.errors import DataError, PolicyError, RunError
+from rlcompress.errors import DataError, RunError
 from rlcompress.network.layers import bias_of, weighted
 from rlcompress.network.trace import TracedNetwork
 from rlcompress.pruning import CRITERIA, NEED_GRADIENTS, filter_classes
-from rlcompress.quantization import ActivationRange, QuantizedWeight, fit_ranges
-from rlcompress.spec import FIXED_KEEP_RATIOS, GRANULARITIES, REFERENCE_BITS, LayerChoice, LayerSpec, applies
+from rlcompress.quantization import (
+    ActivationRange,
+    QuantizedWeight,
+    fit_ranges,
+    integer_weight,
+    keep_codes,
+    largest_code,
+)
+from rlcompress.spec import REFERENCE_BITS, LayerChoice
 
 _WIDTHS = (2, 3, 4, 5, 6, 7, 8, REFERENCE_BITS)
 _RANGE_SAMPLES = 32768  # values per tensor that activation ranges are fitted on
-_TUNING_IMAGES = 256
-_BANK_ENTRIES = 1024
+_BANK_BYTES = 400_000_000
+_FINAL_BYTES = 200_000_000
+CORRECTIONS = ("paired", "local")
+"""How stitched networks get the dense network's moments; final ones are always paired."""
 
 
 class Candidates:
@@ -37,14 +52,18 @@ class Candidates:
     Args:
         network: the traced network.
         calibration: unlabelled normalised images [N, C, H, W] of the training set.
+        repair: tier of `final`, see `rlcompress.candidates.TIERS`.
         criterion: name of the importance criterion, see `rlcompress.pruning.CRITERIA`.
         hessian_images: how many calibration images the compensation looks at.
         correction_images: how many calibration images the BatchNorm correction looks at.
         range_norm: exponent of the error that activation ranges make least, see `fit_ranges`.
+        correction: ``paired`` runs every stitched network on the correction images; ``local`` runs nothing and takes
+            what each layer does to its own outputs from its inputs' moments, see `docs/results.md`.
 
     Raises:
-        DataError: the calibration set is empty, or holds or causes values that are not finite.
-        RunError: the criterion is unknown.
+        DataError: the calibration set is empty, of the wrong shape, of one colour, or holds or causes values that are
+            not finite.
+        RunError: the tier, the criterion or the correction is unknown.
     """
 
     def __init__(
@@ -52,20 +71,24 @@ class Candidates:
         network: TracedNetwork,
         calibration: Tensor,
         *,
+        repair: str = "t1",
         criterion: str = "obs",
         hessian_images: int = 512,
         correction_images: int = 64,
         range_norm: float = 3.0,
+        correction: str = "paired",
     ) -> None:
-        if len(calibration) == 0:
-            raise DataError("calibration set is empty; give at least one training image")
+        check_calibration(network, calibration)
         if criterion not in CRITERIA:
             raise RunError(f"unknown criterion {criterion!r}; choose from {', '.join(CRITERIA)}")
+        check_tier(repair)
+        if correction not in CORRECTIONS:
+            raise RunError(f"unknown correction {correction!r}; choose from {', '.join(CORRECTIONS)}")
         self.network = network
+        self.repair = repair
         self._criterion = criterion
         self._template = quantizable(network).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._images = calibration[:correction_images].contiguous(memory_format=torch.channels_last)
-        self._tuning_images = calibration[:_TUNING_IMAGES].contiguous(memory_format=torch.channels_last)
         hessians = input_hessians(self._template, network.layers, calibration[:hessian_images])
         gradients = {}
         if criterion in NEED_GRADIENTS:
@@ -78,15 +101,24 @@ class Candidates:
             for name in network.layers
         }
         self._moments = output_moments(self._template, network.layers, self._images)
+        finishing = calibration if repair == "t2" else calibration[:TUNING_IMAGES].clone()
+        self._finisher = Finisher(self._template, finishing, self._moments, correction_images)
         stored = _stored_tensors(self._template, set(network.reads.values()), self._images)
         self._ranges = {name: fit_ranges(_samples(name, x), _WIDTHS, range_norm) for name, x in stored.items()}
         nonzero = {name: float((x != 0).float().mean()) for name, x in stored.items()}
         self.densities = {layer: nonzero[name] for layer, name in network.reads.items()}
         """Layer name -> share of nonzero inputs on the calibration images."""
-        self._kept_classes = lru_cache(maxsize=None)(self._choose_classes)
-        self._weights = lru_cache(maxsize=_BANK_ENTRIES)(self._compress)
+        self._means: dict[str, Tensor] = {}
+        if correction == "local":
+            self._means = input_means(self._template, network.layers, calibration[:hessian_images])
+        self._kept_classes = Memo(self._choose_classes)
+        self._weights = Memo(self._compress, _BANK_BYTES, _stored_bytes)
+        self._affine = Memo(self._local_affine, _BANK_BYTES, _affine_bytes)
+        self._finals = Memo(self._finish, _FINAL_BYTES, _network_bytes)
+        self.on_step: OnStep | None = None
+        """Called with (steps done, steps in all) of learned rounding."""
 
-    def template(self) -> torch.fx.GraphModule:
+    def template(self) -> fx.GraphModule:
         """A copy of the dense network with quantizers that pass everything through."""
         return copy.deepcopy(self._template)
 
@@ -103,7 +135,7 @@ class Candidates:
             PolicyError: the layer cannot be pruned at the granularity and keep ratio that it is given.
         """
         choice = choices[layer]
-        _check_applies(self.network.layers[layer], choice)
+        check_applies(self.network.layers[layer], choice)
         removed = self.removed_classes(choices)
         relevant = removed & self._seen[layer]
         return self._weights(layer, choice.granularity, choice.keep_ratio, relevant)[choice.weight_bits]
@@ -117,38 +149,85 @@ class Candidates:
                 removed |= self._kept_classes(group, choices[structure.layers[leader]].keep_ratio)
         return frozenset(removed)
 
-    def stitch(self, choices: Mapping[str, LayerChoice]) -> nn.Module:
+    def stitch(self, choices: Mapping[str, LayerChoice]) -> fx.GraphModule:
         """The compressed network that a policy describes, with float weights that equal codes times scales.
 
         Args:
             choices: layer name -> choice for every compressible layer.
 
         Returns:
-            A module in eval mode, channels_last, that maps images [N, C, H, W] to the network's output.
+            A module in eval mode, channels_last, that maps images [N, C, H, W] to the network's output. Its graph is
+            shared between all of them; copy it (`copy.deepcopy`) before changing it.
         """
-        network = self.template()
-        removed = self.removed_classes(choices)
-        for name in self.network.layers:
-            layer = weighted(network, name)
-            layer.weight.copy_(self.weights(name, choices).dequantized())
-            bias_of(layer).mul_(torch.from_numpy(~np.isin(self.network.classes[name], list(removed))))
-        for stored, bits in self._widths(choices).items():
-            network.get_submodule(quantizer_name(stored)).range = self._ranges[stored][bits]  # type: ignore[assignment]
+        if not self._means:
+            return self._paired(choices)
+        network, removed = self._uncorrected(choices), self.removed_classes(choices)
+        for name, choice in choices.items():
+            key = (name, choice.granularity, choice.keep_ratio, removed & self._seen[name], choice.weight_bits)
+            rescale(weighted(network, name), *self._affine(*key))
+        return network
+
+    def _paired(self, choices: Mapping[str, LayerChoice]) -> fx.GraphModule:
+        network = self._uncorrected(choices)
         match_moments(network, self._moments, self._images)
         return network
 
-    @torch.no_grad()
-    def refined(self, choices: Mapping[str, LayerChoice]) -> nn.Module:
-        """`stitch` with activation ranges tuned on the network's outputs: for finalists, some seconds on a CPU.
+    def _uncorrected(self, choices: Mapping[str, LayerChoice]) -> fx.GraphModule:
+        network = lean_copy(self._template)
+        removed = list(self.removed_classes(choices))
+        for name in self.network.layers:
+            layer, weight = weighted(network, name), self.weights(name, choices)
+            live = torch.from_numpy(~np.isin(self.network.classes[name], removed))
+            layout = torch.channels_last if weight.codes.dim() == 4 else torch.contiguous_format
+            layer.weight = _fixed(weight.dequantized().contiguous(memory_format=layout))
+            layer.bias = _fixed(bias_of(layer) * live)
+            keep_codes(layer, weight)
+        for stored, bits in self._widths(choices).items():
+            network.get_submodule(quantizer_name(stored)).range = self._ranges[stored][bits]  # type: ignore[assignment]
+        return network
 
-        On the calibration images the outputs are no farther from the dense network's than `stitch`'s.
+    def _local_affine(
+        self, layer: str, granularity: str, keep_ratio: float, removed: frozenset[int], bits: int
+    ) -> tuple[Tensor, Tensor]:
+        """Gain and shift [K] that give a compressed layer the dense layer's moments on the dense network's inputs."""
+        weight = self._weights(layer, granularity, keep_ratio, removed)[bits].dequantized()
+        outputs, _ = self._live(layer, removed)
+        dense, bias = self._dense[layer], bias_of(weighted(self._template, layer))
+        seen = dense.hessian, self._means[layer]
+        have, want = local_moments(weight, bias * outputs, *seen), local_moments(dense.weight, bias, *seen)
+        return affine_to(have, want, ~outputs)
+
+    def final(self, choices: Mapping[str, LayerChoice]) -> fx.GraphModule:
+        """`stitch` with the repair that only policies that are kept get: the same choices give the same network.
+
+        Activation ranges are tuned on the network's outputs (some seconds on a CPU); tier ``t2`` then learns the
+        rounding (minutes). On calibration images the outputs come no farther from the dense network's by either.
+
+        Args:
+            choices: layer name -> choice for every compressible layer.
+
+        Returns:
+            A network as `stitch` gives it; the last ones are kept, so leave it as it is.
         """
-        network, images = self.stitch(choices), self._tuning_images
-        dense = torch.cat([self._template(batch) for batch in images.split(len(self._images))])
-        tune_ranges(network, dense, images)
-        matched = copy.deepcopy(network)
-        match_moments(matched, self._moments, self._images)
-        return min((matched, network), key=lambda tuned: output_error(tuned, dense, images))
+        return self._finals(*choices.items())
+
+    def _finish(self, *entries: tuple[str, LayerChoice]) -> fx.GraphModule:
+        choices = dict(entries)
+        network = self._finisher.tuned(self._paired(choices))
+        if self.repair == "t2":
+            layers = {name: self._rounded(name, choices, network) for name in self.network.layers}
+            network = self._finisher.learned(network, layers, self.on_step)
+        return network
+
+    def _rounded(self, layer: str, choices: Mapping[str, LayerChoice], network: fx.GraphModule) -> RoundedLayer:
+        """Where learned rounding of a layer starts; weights that pruning has removed stay so."""
+        choice, weight = choices[layer], integer_weight(weighted(network, layer))
+        assert weight is not None
+        kept = weight.codes != 0
+        if choice.granularity in ("none", "filter"):
+            rows, columns = self._live(layer, self.removed_classes(choices))
+            kept = (rows[:, None] & columns).view(*kept.shape[:2], *[1] * (kept.dim() - 2)).expand_as(kept)
+        return RoundedLayer(self._dense[layer].weight, weight, kept, largest_code(choice.weight_bits))
 
     def _widths(self, choices: Mapping[str, LayerChoice]) -> dict[str, int]:
         """Stored tensor -> its bit-width, the largest that one of its readers asks for."""
@@ -167,28 +246,39 @@ class Candidates:
     def _compress(
         self, layer: str, granularity: str, keep_ratio: float, removed: frozenset[int]
     ) -> dict[int, QuantizedWeight]:
-        outputs = torch.from_numpy(~np.isin(self.network.classes[layer], list(removed)))
-        inputs = torch.from_numpy(~np.isin(self.network.input_classes[layer], list(removed)))
-        if self.network.layers[layer].groups > 1:  # a depthwise channel sees itself alone
-            inputs = torch.ones(self._dense[layer].weight.shape[1], dtype=torch.bool)
+        outputs, inputs = self._live(layer, removed)
         pruning = Pruning(granularity, keep_ratio, self._criterion)
         return compress(self._dense[layer], outputs, inputs, pruning, _WIDTHS)
 
+    def _live(self, layer: str, removed: frozenset[int]) -> tuple[Tensor, Tensor]:
+        """[K] and [C / G], whether an output channel and an input of a row stay."""
+        outputs = torch.from_numpy(~np.isin(self.network.classes[layer], list(removed)))
+        if self.network.layers[layer].groups > 1:  # a depthwise channel sees itself alone
+            return outputs, torch.ones(self._dense[layer].weight.shape[1], dtype=torch.bool)
+        inputs = torch.from_numpy(~np.isin(self.network.input_classes[layer], list(removed)))
+        if not bool(inputs.any()):  # a part split off a tensor may have lost every channel
+            inputs[0] = True
+        return outputs, inputs
 
-def _check_applies(spec: LayerSpec, choice: LayerChoice) -> None:
-    name, fixed = choice.granularity, FIXED_KEEP_RATIOS.get(choice.granularity)
-    if not applies(name, spec):
-        fitting = ", ".join(g for g in GRANULARITIES if applies(g, spec))
-        raise PolicyError(f"layer {spec.name!r}: its shape cannot be pruned by {name!r}; choose from {fitting}")
-    if fixed is not None and choice.keep_ratio not in fixed:
-        ratios = " or ".join(map(str, fixed))
-        raise PolicyError(
-            f"layer {spec.name!r}: {name!r} keeps {ratios}, not {choice.keep_ratio}; set keep_ratio to it"
-        )
+
+def _affine_bytes(affine: tuple[Tensor, Tensor]) -> int:
+    return sum(tensor.nbytes for tensor in affine)
+
+
+def _fixed(tensor: Tensor) -> nn.Parameter:
+    return nn.Parameter(tensor, requires_grad=False)
+
+
+def _stored_bytes(weights: dict[int, QuantizedWeight]) -> int:
+    return sum(weight.codes.nbytes + weight.scale.nbytes for weight in weights.values())
+
+
+def _network_bytes(network: fx.GraphModule) -> int:
+    return sum(tensor.nbytes for tensor in (*network.parameters(), *network.buffers()))
 
 
 @torch.no_grad()
-def _stored_tensors(graph: torch.fx.GraphModule, names: set[str], images: Tensor) -> dict[str, Tensor]:
+def _stored_tensors(graph: fx.GraphModule, names: set[str], images: Tensor) -> dict[str, Tensor]:
     run = StoredTensors(graph, names)
     run.run(images)
     return run.values

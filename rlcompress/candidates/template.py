@@ -28,6 +28,7 @@ def quantizable(network: TracedNetwork) -> fx.GraphModule:
         node = nodes[stored]
         with graph.graph.inserting_after(node):
             rounded = graph.graph.call_module(quantizer_name(stored), (node,))
+            rounded.meta = dict(node.meta)
         node.replace_all_uses_with(rounded, delete_user_cb=lambda user, new=rounded: user is not new)
     for name in network.layers:
         layer = weighted(graph, name)
@@ -36,6 +37,21 @@ def quantizable(network: TracedNetwork) -> fx.GraphModule:
     graph.requires_grad_(False)
     graph.recompile()
     return graph
+
+
+def lean_copy(graph: fx.GraphModule) -> fx.GraphModule:
+    """A copy with modules of its own that shares the graph and the tensors: give it new tensors, do not change them."""
+    copied = _lean(graph)
+    assert isinstance(copied, fx.GraphModule)
+    return copied
+
+
+def _lean(module: nn.Module) -> nn.Module:
+    copied = nn.Module.__new__(module.__class__)  # fx.GraphModule.__new__ would make a new class
+    for name, value in module.__dict__.items():  # parameters, buffers, hooks
+        copied.__dict__[name] = value.copy() if isinstance(value, dict | set) else value
+    copied.__dict__["_modules"] = {name: part and _lean(part) for name, part in module._modules.items()}
+    return copied
 
 
 class StoredTensors(fx.Interpreter):

@@ -1,13 +1,16 @@
 """``rlcompress energy``."""
 
+import warnings
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from rlcompress.cli.options import DEFAULT_HARDWARE, Network, Policy
-from rlcompress.errors import RunError
+from rlcompress.errors import RlcompressWarning, RunError
 from rlcompress.spec import CompressionPolicy, LayerChoice
+
+_WIDTHS = ("weight_bits", "activation_bits")
 
 
 def energy(
@@ -17,19 +20,25 @@ def energy(
     policy: Policy = None,
     bits: Annotated[int, typer.Option(help="Bits of every layer where no policy is given.")] = 8,
     devices: Annotated[int, typer.Option(help="Accelerators that share every layer's outputs.")] = 1,
-    format: Annotated[str, typer.Option(help="table, json, csv or timeloop.")] = "table",  # noqa: A002  # the option's name
+    format: Annotated[  # noqa: A002  # the option's name
+        str | None, typer.Option(help="table, json, csv, timeloop or html; html where --out ends so, else table.")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="File to write to, in place of the terminal.")] = None,
 ) -> None:
     """Model energy and latency of a network, dense or under a policy; needs no weights.
 
     rlcompress energy --network cifar_resnet20 --hardware scalable_sparse_16x32
+
+    rlcompress energy --network cifar_resnet20 --policy RUN/policy.json --out energy.html
     """
     from rlcompress.cli.cost_formats import FORMATS
     from rlcompress.cli.specs import network_specs
-    from rlcompress.hw_models import load
+    from rlcompress.hw_models import fixed_widths, load
+    from rlcompress.report import energy_report, write_text
 
-    if format not in FORMATS:
-        raise RunError(f"unknown format {format!r}; choose from {', '.join(FORMATS)}")
+    format = format or ("html" if out is not None and out.suffix == ".html" else "table")  # noqa: A001
+    if format not in (*FORMATS, "html"):
+        raise RunError(f"unknown format {format!r}; choose from {', '.join(FORMATS)} or html")
     chosen = None if policy is None else CompressionPolicy.load(policy)
     model = load(hardware or (chosen.hardware if chosen else DEFAULT_HARDWARE)).parallel(devices)
     specs = network_specs(network, input_shape)
@@ -39,11 +48,15 @@ def energy(
     else:
         choice = LayerChoice(weight_bits=bits, activation_bits=bits)
         choices = {spec.name: choice for spec in specs if spec.compressible}
-    text = FORMATS[format](model, specs, choices)
+    weight_bits, activation_bits = (min(getattr(choice, name) for choice in choices.values()) for name in _WIDTHS)
+    for line in fixed_widths(model, weight_bits=weight_bits, activation_bits=activation_bits):
+        warnings.warn(line, RlcompressWarning, stacklevel=2)
+    if format == "html":
+        compressed = chosen is not None or bits != 8
+        text = energy_report(network, specs, model, choices if compressed else None)
+    else:
+        text = FORMATS[format](model, specs, choices)
     if out is None:
         typer.echo(text, nl=False)
         return
-    try:
-        out.write_text(text)
-    except OSError as error:
-        raise RunError(f"cannot write {out} ({error.strerror}); give another file with --out") from None
+    write_text(text, out)

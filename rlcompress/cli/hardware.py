@@ -3,7 +3,6 @@
 from typing import Annotated
 
 import typer
-import yaml
 from rich.table import Table
 
 from rlcompress import hw_models
@@ -28,14 +27,13 @@ def list_hardware() -> None:
 
 
 @app.command()
-def show(name: Annotated[str, typer.Argument(help="Built-in name or YAML file.")]) -> None:
-    """Show an accelerator's description as YAML."""
-    values = hw_models.load(name).description.model_dump(mode="json", exclude_none=True)
-    typer.echo(yaml.safe_dump(values, sort_keys=False, allow_unicode=True), nl=False)
+def show(name: Annotated[str, typer.Argument(help="Built-in name or YAML or CSV file.")]) -> None:
+    """Show an accelerator's description as YAML, or the table of measured costs that describes it."""
+    typer.echo(hw_models.load(name).document[1], nl=False)
 
 
 @app.command()
-def check(file: Annotated[str, typer.Argument(help="YAML file.")]) -> None:
+def check(file: Annotated[str, typer.Argument(help="YAML file, or CSV table of measured costs.")]) -> None:
     """Check a description of your own: name the key, the line and the mend."""
     model = hw_models.load(file)
     typer.echo(f"{file}: {model.name} is valid ({model.description.confidence})")

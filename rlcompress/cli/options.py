@@ -5,12 +5,60 @@ from typing import Annotated
 
 import typer
 
+from rlcompress.errors import RunError
+
 DEFAULT_HARDWARE = "scalable_sparse_16x32"
 
-Network = Annotated[str, typer.Option(help="Built-in network; see `rlcompress networks list`.")]
+Network = Annotated[
+    str, typer.Option(help="See `rlcompress networks list`, or your own package.module:factory or file.py:factory.")
+]
+InputShape = Annotated[str | None, typer.Option(help="C,H,W of your own network's input.")]
+Mean = Annotated[str | None, typer.Option(help="Of each input channel, on the scale 0 to 1, with commas.")]
+Std = Annotated[str | None, typer.Option(help="Of each input channel, on the scale 0 to 1, with commas.")]
 Weights = Annotated[Path | None, typer.Option(help="State dict: safetensors, or a torch file of tensors only.")]
-Data = Annotated[str, typer.Option(help="digits, cifar10:DIR or cifar100:DIR.")]
+Data = Annotated[
+    str,
+    typer.Option(
+        help="digits, cifar10:DIR, cifar100:DIR, imagefolder:DIR?size=224, set5:DIR?train=DIR or module:function."
+    ),
+]
+Engine = Annotated[str, typer.Option(help="auto, portable or int8: what runs compressed networks, not what they give.")]
 Hardware = Annotated[str, typer.Option(help="Accelerator's name, see `rlcompress hardware list`, or a YAML file.")]
 Policy = Annotated[Path | None, typer.Option(help="policy.json of a search.")]
-MaxDrop = Annotated[float, typer.Option(help="Points of top-1 that may be lost.")]
+MaxDrop = Annotated[
+    float, typer.Option(help="What may be lost of the metric, in its unit: points of top-1, dB of PSNR.")
+]
+Metric = Annotated[str | None, typer.Option(help="top1, top5, psnr, epe, agreement, kl or module:function.")]
+Workers = Annotated[
+    int, typer.Option(help="Processes for finalists, and for policies in batches (nsga2, random, uniform).")
+]
 Seed = Annotated[int, typer.Option(help="Same seed, same run.")]
+PolicyRepair = Annotated[
+    str | None, typer.Option("--repair", help="t0, t1 or t2; by default what the policy was searched with.")
+]
+Repair = Annotated[str, typer.Option(help="t0 (no data), t1 (closed form) or t2 (and learned rounding at the end).")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but warnings and errors.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")]
+Goals = Annotated[str, typer.Option(help="Further allowed drops that one search serves, with commas.")]
+Target = Annotated[str, typer.Option(help="energy, latency, edp or bops.")]
+Granularities = Annotated[str, typer.Option(help="Pruning that may be chosen, with commas.")]
+MinBits = Annotated[int, typer.Option(help="Least weight and activation bits.")]
+MaxBits = Annotated[int, typer.Option(help="Most weight and activation bits.")]
+
+
+def names_of(text: str) -> tuple[str, ...]:
+    """What stands between commas."""
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def floats_of(text: str) -> tuple[float, ...]:
+    """Numbers between commas.
+
+    Raises:
+        RunError: something else stands there.
+    """
+    try:
+        return tuple(float(name) for name in names_of(text))
+    except ValueError:
+        raise RunError(f"expected numbers with commas between, got {text!r}") from None

@@ -1,14 +1,39 @@
 """``rlcompress search``."""
 
-import shlex
-import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from rlcompress.cli.console import stdout
-from rlcompress.cli.options import DEFAULT_HARDWARE, Data, Hardware, MaxDrop, Network, Seed, Weights
+from rlcompress.cli.invocation import resumable, typed_command
+from rlcompress.cli.loading import input_format
+from rlcompress.cli.options import (
+    DEFAULT_HARDWARE,
+    AsJson,
+    Data,
+    Engine,
+    Goals,
+    Granularities,
+    Hardware,
+    InputShape,
+    MaxBits,
+    MaxDrop,
+    Mean,
+    Metric,
+    MinBits,
+    Network,
+    Quiet,
+    Repair,
+    Resume,
+    Seed,
+    Std,
+    Target,
+    Weights,
+    Workers,
+    floats_of,
+    names_of,
+)
 
 
 def search(
@@ -17,28 +42,44 @@ def search(
     weights: Weights = None,
     hardware: Hardware = DEFAULT_HARDWARE,
     max_drop: MaxDrop = 1.0,
-    target: Annotated[str, typer.Option(help="energy, latency, edp or bops.")] = "energy",
+    metric: Metric = None,
+    goals: Goals = "",
+    target: Target = "energy",
     evaluations: Annotated[int | None, typer.Option(help="Policies to evaluate; 200 if no time is given.")] = None,
     minutes: Annotated[float | None, typer.Option(help="Minutes to search for, in place of --evaluations.")] = None,
-    agent: Annotated[str, typer.Option(help="composite, td3, ddpg, sac, ppo, uniform or random.")] = "composite",
-    granularities: Annotated[
-        str, typer.Option(help="Pruning that may be chosen, with commas.")
-    ] = "none,element,filter",
-    min_bits: Annotated[int, typer.Option(help="Least weight and activation bits.")] = 2,
-    max_bits: Annotated[int, typer.Option(help="Most weight and activation bits.")] = 8,
+    agent: Annotated[
+        str, typer.Option(help="composite, dp, tsdp, nsga2, tpe, td3, ddpg, sac, ppo, uniform or random.")
+    ] = "composite",
+    cold: Annotated[bool, typer.Option("--cold", help="Start composite, nsga2 or tpe without the planner.")] = False,
+    agent_from: Annotated[
+        Path | None, typer.Option(help="agent.safetensors of another search that composite starts from.")
+    ] = None,
+    granularities: Granularities = "none,element,filter",
+    min_bits: MinBits = 2,
+    max_bits: MaxBits = 8,
+    repair: Repair = "t1",
     seed: Seed = 0,
+    workers: Workers = 1,
+    engine: Engine = "auto",
     out: Annotated[Path, typer.Option(help="New folder for the run.")] = Path("runs/search"),
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
+    input_shape: InputShape = None,
+    mean: Mean = None,
+    std: Std = None,
+    resume: Resume = False,
+    quiet: Quiet = False,
+    as_json: AsJson = False,
 ) -> None:
     """Search pruning and bit-widths of every layer.
 
     rlcompress search --network cifar_resnet20 --weights FILE --data cifar10:DIR --max-drop 1.0 --out RUN
+
+    rlcompress search --network digits_cnn --weights runs/demo/digits_cnn.safetensors --data digits --target latency
+
+    rlcompress search --network my_package.networks:make --weights FILE --data my_package.data:load --hardware mine.yaml
     """
-    from rlcompress.cli.loading import check_data_fits
     from rlcompress.cli.progress import SearchBar
-    from rlcompress.cli.summary_table import summary
-    from rlcompress.data import load_data
-    from rlcompress.envs.problem import ProblemSettings
+    from rlcompress.cli.summary_table import show_result
+    from rlcompress.data import check_data_fits, load_data
     from rlcompress.hw_models import load as load_hardware
     from rlcompress.network.pretrained import pretrained
     from rlcompress.searches import SearchSettings, run_search
@@ -46,28 +87,29 @@ def search(
 
     if evaluations is None and minutes is None:
         evaluations = 200
-    names = tuple(name.strip() for name in granularities.split(","))
-    problem = ProblemSettings(target=target, granularities=names, min_bits=min_bits, max_bits=max_bits)
-    settings = SearchSettings(
-        max_drop=max_drop, evaluations=evaluations, minutes=minutes, agent=agent, seed=seed, problem=problem
-    )
+    settings = SearchSettings.of(
+        {
+            "max_drop": max_drop, "goals": floats_of(goals), "evaluations": evaluations, "minutes": minutes,
+            "agent": f"{agent}-cold" if cold else agent, "seed": seed, "target": target,
+            "agent_from": str(agent_from) if agent_from else None,
+            "granularities": names_of(granularities), "min_bits": min_bits, "max_bits": max_bits,
+            "repair": repair, "workers": workers, "engine": engine,
+        }
+    )  # fmt: skip
     model = load_hardware(hardware)
-    traced, card = pretrained(network, weights)
     splits = load_data(data)
-    check_data_fits(card, splits.classes, tuple(splits.search.images.shape[1:]))
-    inputs = {"network": network, "data": data, "hardware": hardware}
+    traced, card = pretrained(network, weights, input_format(network, input_shape, mean, std, splits))
+    check_data_fits(card, splits)
+    card = replace(card, metric=metric or card.metric)
+    inputs = {"network": network, "data": data, "hardware": hardware, "metric": card.metric}
+    images = {"input_shape": list(card.input_shape), "mean": list(card.mean), "std": list(card.std)}
     hashes = {"weights": str(weights), "weights_sha256": file_hash(weights)} if weights else {}
-    folder = RunFolder(out, {**settings.as_json(), **inputs, **hashes}, resume=resume)
-    try:
-        with SearchBar() as bar:
-            result = run_search(traced, card, splits, model, settings, folder, bar)
-    except KeyboardInterrupt:
-        typer.echo(f"interrupted; everything evaluated is kept. Go on with:\n  {_resuming_command()}", err=True)
-        raise
-    stdout().print(summary(result))
-    typer.echo(f"policy: {out / 'policy.json'}")
-
-
-def _resuming_command() -> str:
-    arguments = [argument for argument in sys.argv[1:] if argument != "--resume"]
-    return shlex.join(["rlcompress", *arguments, "--resume"])
+    asked = {**settings.as_json(), **inputs, **images, **hashes}
+    folder = RunFolder(out, asked, resume=resume, command=typed_command())
+    with resumable(out / "run.json"), SearchBar(quiet=quiet) as bar:
+        result = run_search(traced, card, splits, model, settings, folder, bar)
+    show_result(result, out, quiet=quiet, as_json=as_json)
+    nearest = min(entry.drop_search for entry in result.front)
+    for goal in settings.goals:
+        if goal not in result.best_by_goal:
+            typer.echo(f"no policy within the goal of {goal:g}; the nearest loses {nearest:.2f}", err=True)

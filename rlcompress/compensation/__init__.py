@@ -2,15 +2,30 @@
 
 from rlcompress.compensation.gradients import loss_gradients
 from rlcompress.compensation.hessian import input_hessians
-from rlcompress.compensation.moments import Moments, affine_to, match_moments, output_moments, removed_outputs
+from rlcompress.compensation.learned import RoundedLayer
+from rlcompress.compensation.local import input_means, local_moments
+from rlcompress.compensation.moments import (
+    Moments,
+    affine_to,
+    match_moments,
+    output_moments,
+    removed_outputs,
+    rescale,
+)
 from rlcompress.compensation.obs import obs_sweep
 from rlcompress.compensation.ranges import output_error, tune_ranges
 from rlcompress.compensation.refit import refit
+from rlcompress.compensation.rounding import learn_rounding
+from rlcompress.compensation.synthesis import synthetic_images
 
 __all__ = [
     "Moments",
+    "RoundedLayer",
     "affine_to",
     "input_hessians",
+    "input_means",
+    "learn_rounding",
+    "local_moments",
     "loss_gradients",
     "match_moments",
     "obs_sweep",
@@ -18,5 +33,7 @@ __all__ = [
     "output_moments",
     "refit",
     "removed_outputs",
+    "rescale",
+    "synthetic_images",
     "tune_ranges",
 ]

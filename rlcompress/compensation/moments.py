@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from rlcompress.network.layers import WeightedLayer, bias_of, column
+from rlcompress.quantization import integer_weight
 
 _GAIN_LIMITS = (0.5, 2.0)  # beyond these a channel is too damaged for its variance to be trusted
 
@@ -80,9 +81,17 @@ def match_moments(network: nn.Module, reference: Mapping[str, Moments], images: 
 def _match(layer: nn.Module, output: Tensor, target: Moments) -> Tensor:
     assert isinstance(layer, WeightedLayer)
     gain, shift = affine_to(Moments.of(output), target, removed_outputs(layer))
-    layer.weight.mul_(column(gain, layer.weight, dim=0))
-    bias_of(layer).mul_(gain).add_(shift)
+    rescale(layer, gain, shift)
     return output * column(gain, output, dim=1) + column(shift, output, dim=1)
+
+
+def rescale(layer: WeightedLayer, gain: Tensor, shift: Tensor) -> None:
+    """Let a layer multiply its outputs by a gain and add a shift, each [K], in place; its codes stay."""
+    layer.weight.mul_(column(gain, layer.weight, dim=0))
+    weight = integer_weight(layer)
+    if weight is not None:
+        weight.scale.mul_(gain)
+    bias_of(layer).mul_(gain).add_(shift)
 
 
 def affine_to(have: Moments, want: Moments, removed: Tensor) -> tuple[Tensor, Tensor]:

@@ -10,10 +10,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from rlcompress.data.cifar_pickle import read_batch
+from rlcompress.data.cifar_pickle import MAX_FILE_BYTES, read_batch
 from rlcompress.data.images import ImageSet
 from rlcompress.data.splits import DataSplits, split_training
 from rlcompress.errors import DataError
+from rlcompress.files import LimitError, read_bytes, reason
 
 Bytes = NDArray[np.uint8]
 _PIXELS = 3 * 32 * 32
@@ -100,8 +101,8 @@ def _image_set(version: _Version, files: Sequence[Path], classes: int) -> ImageS
 def _read_checked(version: _Version, file: Path, classes: int) -> tuple[Bytes, NDArray[np.int64]]:
     try:
         pixels, labels = version.read(file)
-    except OSError as error:
-        raise DataError(f"{file}: {error.strerror or error}; make the file readable") from error
+    except (OSError, LimitError) as error:
+        raise DataError(f"{file}: {reason(error)}; make the file readable, or fetch it again") from error
     wrong = np.flatnonzero((labels < 0) | (labels >= classes))
     if wrong.size:
         raise DataError(
@@ -113,7 +114,7 @@ def _read_checked(version: _Version, file: Path, classes: int) -> tuple[Bytes, N
 
 def _read_binary(file: Path, label_bytes: int) -> tuple[Bytes, NDArray[np.int64]]:
     """Rows of label bytes, the last of which counts, and 3,072 pixel bytes."""
-    content = np.fromfile(file, np.uint8)
+    content = np.frombuffer(read_bytes(file, MAX_FILE_BYTES), np.uint8)
     row = label_bytes + _PIXELS
     if content.size == 0 or content.size % row:
         raise DataError(f"{file}: {content.size} bytes are not whole rows of {row}; fetch the file again")

@@ -1,12 +1,11 @@
 """Batches of CIFAR's official python version, read without running anything that the file names.
 
-The files are pickles. A pickle is a program: it may name any importable function and have it called. The reader here
-answers the three names that the official files use with empty records of its own, refuses every other one, and makes
-the array itself out of the bytes that ended up in the record.
+The files are pickles, read by `rlcompress.pickles`: the three names that the official files use become records, every
+other one is refused, and the array is made out of the bytes that ended up in its record.
 """
 
+import io
 import math
-import pickle
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rlcompress.errors import DataError
+from rlcompress.files import LimitError, read_bytes
+from rlcompress.pickles import UnsafeError, read_pickle
+
+MAX_FILE_BYTES = 200_000_000
+"""CIFAR-100's training images are 154 MB."""
+
+_NAMES = ("numpy.core.multiarray._reconstruct", "numpy.ndarray", "numpy.dtype")
 
 
 def read_batch(file: Path, label_key: bytes) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
@@ -27,13 +33,12 @@ def read_batch(file: Path, label_key: bytes) -> tuple[NDArray[np.uint8], NDArray
         DataError: the file names code, is damaged, or holds something else.
         OSError: the file cannot be opened.
     """
-    with open(file, "rb") as stream:
-        try:
-            content = _BatchUnpickler(stream, encoding="bytes").load()
-        except DataError as error:
-            raise DataError(f"{file}: {error}") from None
-        except Exception as error:  # a damaged pickle can raise anything
-            raise DataError(f"{file}: damaged, or not of CIFAR's python version; fetch the file again") from error
+    try:
+        content = read_pickle(io.BytesIO(read_bytes(file, MAX_FILE_BYTES)), _NAMES.__contains__)
+    except UnsafeError as error:
+        raise DataError(f"{file}: {error}, fetch the official file") from None
+    except LimitError as error:
+        raise DataError(f"{file}: damaged, or not of CIFAR's python version ({error}); fetch the file again") from None
     try:
         pixels = _pixels(content[b"data"])
         return pixels, _labels(content[label_key], len(pixels))
@@ -41,31 +46,6 @@ def read_batch(file: Path, label_key: bytes) -> tuple[NDArray[np.uint8], NDArray
         raise DataError(
             f"{file}: no uint8 data [N, 3072] and {label_key.decode()} [N] inside; is this the data set that you named?"
         ) from error
-
-
-class _BatchUnpickler(pickle.Unpickler):
-    """Knows the three names of an array in a pickle that Python 2 wrote, and none else."""
-
-    def find_class(self, module_name: str, global_name: str, /) -> Any:
-        """A record in place of whatever is named."""
-        names = {("numpy.core.multiarray", "_reconstruct"), ("numpy", "ndarray"), ("numpy", "dtype")}
-        if (module_name, global_name) not in names:
-            raise DataError(
-                f"the pickle names {f'{module_name}.{global_name}'!r}, which no CIFAR file needs; it was not run, "
-                "fetch the official file"
-            )
-        return _Record
-
-
-class _Record:
-    """Keeps what a pickle would have made an object of: its arguments and its state."""
-
-    def __init__(self, *arguments: Any) -> None:
-        self.arguments = arguments
-        self.state: Any = None
-
-    def __setstate__(self, state: Any) -> None:
-        self.state = state
 
 
 def _pixels(record: Any) -> NDArray[np.uint8]:

@@ -1,46 +1,78 @@
-"""`ImageSet`: labelled images as bytes, normalised when they are used."""
+"""`ImageSet`: images with what a network should say about them, normalised when they are used."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from rlcompress.errors import DataError
 
+_BATCH_VALUES = 64 * 3 * 56 * 56
+
+
+class Images(Protocol):
+    """What can be scored: an `ImageSet`, or several of them, each with its own image size."""
+
+    def __len__(self) -> int:
+        """Number of images."""
+
+    def batches(self, mean: Sequence[float], std: Sequence[float]) -> Iterator[tuple[Tensor, Tensor | None]]:
+        """Inputs [M, C, H, W] float32 with their targets, in order, the same batches every time."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ImageSet:
-    """Labelled images.
+    """Images of one size.
 
     Attributes:
-        images: uint8 [N, C, H, W].
-        labels: int64 [N].
+        images: [N, C, H, W] on the scale 0 to 255; uint8, or float32 where bytes would round (luma).
+        targets: int64 [N] class numbers, or float32 [N, ...] in the unit of the network's outputs (an image, a
+            disparity map) with NaN where nothing is to be compared; None for images without labels.
 
     Raises:
-        DataError: another type or shape, no image, or another number of labels than of images.
+        DataError: another type or shape, no image, or another number of targets than of images.
     """
 
     images: Tensor
-    labels: Tensor
+    targets: Tensor | None
 
     def __post_init__(self) -> None:
-        if self.images.dtype != torch.uint8 or self.images.ndim != 4:
-            raise DataError(f"images must be uint8 [N, C, H, W], got {self.images.dtype} {list(self.images.shape)}")
-        if self.labels.dtype != torch.int64 or self.labels.shape != self.images.shape[:1]:
+        if self.images.dtype not in (torch.uint8, torch.float32) or self.images.ndim != 4:
             raise DataError(
-                f"labels must be int64 [{len(self)}], one an image, got {self.labels.dtype} {list(self.labels.shape)}"
+                f"images must be uint8 or float32 [N, C, H, W], got {self.images.dtype} {list(self.images.shape)}"
             )
         if not len(self):
             raise DataError("an image set needs at least one image")
+        if self.targets is None:
+            return
+        numbers = self.targets.dtype == torch.int64 and self.targets.ndim == 1
+        maps = self.targets.dtype == torch.float32 and self.targets.ndim > 1
+        if not (numbers or maps) or len(self.targets) != len(self):
+            raise DataError(
+                f"labels must be int64 [{len(self)}] or float32 [{len(self)}, ...], one an image, "
+                f"got {self.targets.dtype} {list(self.targets.shape)}"
+            )
 
     def __len__(self) -> int:
         return len(self.images)
 
-    def normalized(self, indices: Tensor | slice, mean: Sequence[float], std: Sequence[float]) -> Tensor:
-        """Some of the images as a network's input, ``(byte / 255 - mean) / std``.
+    @property
+    def labels(self) -> Tensor:
+        """The class numbers, int64 [N].
 
-        Computed as ``byte * scale + offset``, exact for networks that take raw bytes or ``(byte - 128) / 128``.
+        Raises:
+            DataError: the targets are something else, or there are none.
+        """
+        if self.targets is None or self.targets.dtype != torch.int64:
+            raise DataError("these images have no class numbers; use a data set of labelled images")
+        return self.targets
+
+    def normalized(self, indices: Tensor | slice, mean: Sequence[float], std: Sequence[float]) -> Tensor:
+        """Some of the images as a network's input, ``(value / 255 - mean) / std``.
+
+        Computed as ``value * scale + offset``, exact for networks that take raw bytes or ``(byte - 128) / 128``.
 
         Args:
             indices: int64 [M], or a slice; of the images wanted.
@@ -61,8 +93,34 @@ class ImageSet:
             )
         scale = torch.tensor([1 / (255 * s) for s in std]).view(-1, 1, 1)
         offset = torch.tensor([-m / s for m, s in zip(mean, std, strict=True)]).view(-1, 1, 1)
-        return self.images[indices].float().mul_(scale).add_(offset)
+        return self.images[indices].to(torch.float32, copy=True).mul_(scale).add_(offset)
 
-    def part(self, indices: Tensor) -> "ImageSet":
-        """A set of its own of the images at ``indices``, int64 [M]."""
-        return ImageSet(self.images[indices], self.labels[indices])
+    def batches(self, mean: Sequence[float], std: Sequence[float]) -> Iterator[tuple[Tensor, Tensor | None]]:
+        """Inputs [M, C, H, W] float32, channels_last, with their targets.
+
+        M depends on the size of an image alone: 64 up to 56x56 colour pixels, then fewer, as caches want it.
+        """
+        size = max(1, min(64, _BATCH_VALUES // self.images[0].numel()))
+        for start in range(0, len(self), size):
+            part = slice(start, start + size)
+            inputs = self.normalized(part, mean, std).contiguous(memory_format=torch.channels_last)
+            yield inputs, None if self.targets is None else self.targets[part]
+
+    def part(self, indices: Tensor | slice) -> "ImageSet":
+        """A set of its own of the images at ``indices``, int64 [M] or a slice."""
+        return ImageSet(self.images[indices], None if self.targets is None else self.targets[indices])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MixedSizes:
+    """Images of several sizes: sets that are scored one after the other."""
+
+    parts: tuple[ImageSet, ...]
+
+    def __len__(self) -> int:
+        return sum(len(part) for part in self.parts)
+
+    def batches(self, mean: Sequence[float], std: Sequence[float]) -> Iterator[tuple[Tensor, Tensor | None]]:
+        """See `ImageSet.batches`; no batch mixes sizes."""
+        for part in self.parts:
+            yield from part.batches(mean, std)

@@ -9,6 +9,8 @@ True
 import gymnasium
 
 from rlcompress.envs.compression_env import CompressionEnv
+from rlcompress.envs.episodes import Actions, Episodes
+from rlcompress.envs.flat_actions import Absolute, FlatActions, Residual
 from rlcompress.envs.problem import TARGETS, BudgetSpent, Outcome, Problem, policy_id
 from rlcompress.envs.wrappers import FlattenAction, ResidualAction
 
@@ -19,11 +21,16 @@ if ENV_ID not in gymnasium.registry:
 __all__ = [
     "ENV_ID",
     "TARGETS",
+    "Absolute",
+    "Actions",
     "BudgetSpent",
     "CompressionEnv",
+    "Episodes",
+    "FlatActions",
     "FlattenAction",
     "Outcome",
     "Problem",
+    "Residual",
     "ResidualAction",
     "policy_id",
 ]

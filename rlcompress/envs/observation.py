@@ -74,34 +74,36 @@ class Observer:
         )
 
     def observe(
-        self, layer: int, policy: ChoiceBatch, plan: ChoiceBatch, drop: float, goal: float
+        self, layer: int, policy: ChoiceBatch, plan: ChoiceBatch, drops: NDArray[np.float64], goals: NDArray[np.float64]
     ) -> NDArray[np.float32]:
-        """The observation before a layer is decided.
+        """The observations of B episodes before a layer is decided.
 
         Args:
             layer: position; the number of layers after the last one, which repeats the last layer's static part.
-            policy: choices so far, completed by the plan; a batch of one.
-            plan: the planner's policy.
-            drop: predicted drop of ``policy`` in points.
-            goal: allowed drop in points.
+            policy: choices so far, completed by the plan: B policies.
+            plan: the planner's policies.
+            drops: [B] predicted drops of ``policy`` in points.
+            goals: [B] allowed drops in points.
 
         Returns:
-            float32 [SIZE].
+            float32 [B, SIZE].
         """
+        count = len(goals)
         here, before = min(layer, len(self._static) - 1), max(layer - 1, 0)
         structure = self._problem.network.structure
         spec = structure.layer_index[here]
-        kept = structure.kept_channels(policy)[1][0, spec] / structure.specs[spec].in_channels
-        state = [float(self._problem.log_cost(policy)[0]), drop / 5.0, goal / 5.0, float(kept)]
-        previous = _encoded(policy, before) if layer else np.zeros(_CHOICE)
-        parts = [self._static[here], np.array(state), _encoded(plan, here), previous]
-        return np.clip(np.concatenate(parts), -LIMIT, LIMIT).astype(np.float32)
+        kept = structure.kept_channels(policy)[1][:, spec] / structure.specs[spec].in_channels
+        state = np.stack([self._problem.log_cost(policy), drops / 5.0, goals / 5.0, kept], axis=1)
+        previous = _encoded(policy, before) if layer else np.zeros((count, _CHOICE))
+        parts = [np.repeat(self._static[here][None], count, 0), state, _encoded(plan, here), previous]
+        return np.clip(np.concatenate(parts, axis=1), -LIMIT, LIMIT).astype(np.float32)
 
 
 def _encoded(policy: ChoiceBatch, layer: int) -> NDArray[np.float64]:
-    granularity = np.eye(len(GRANULARITIES))[policy.granularity[0, layer]]
+    """[B, choice] of one layer."""
+    granularity = np.eye(len(GRANULARITIES))[policy.granularity[:, layer]]
     knobs = (policy.keep_ratio, policy.weight_bits / 8.0, policy.activation_bits / 8.0)
-    return np.concatenate([granularity, [float(knob[0, layer]) for knob in knobs]])
+    return np.concatenate([granularity, *(knob[:, layer, None] for knob in knobs)], axis=1)
 
 
 def _shapes(problem: Problem) -> NDArray[np.float64]:
@@ -161,7 +163,7 @@ def _arrays(batch: ChoiceBatch) -> tuple[NDArray[np.generic], ...]:
 
 
 def _errors(problem: Problem) -> NDArray[np.float64]:
-    proxy, variance = problem.planner.proxy, problem.evaluator.logit_variance
+    proxy, variance = problem.planner.proxy, problem.evaluator.error_scale
     steps = np.rint(np.array(_PROBED_KEEP) / KEEP_RATIO_STEP).astype(np.int64)
     pruning = [proxy.pruning[:, GRANULARITIES.index(name)][:, steps] for name in _PRUNINGS]
     parts = [proxy.weight[:, _PROBED_BITS], proxy.activation[:, _PROBED_BITS], *pruning]

@@ -1,5 +1,8 @@
 """What a compressed network still gets right."""
 
-from rlcompress.evaluation.evaluator import Evaluator, Score
+from rlcompress.evaluation.evaluator import Evaluator
+from rlcompress.evaluation.metrics import METRICS, Metric, metric_of
+from rlcompress.evaluation.score import Score
+from rlcompress.evaluation.scorer import FinalScorer, Scorer
 
-__all__ = ["Evaluator", "Score"]
+__all__ = ["METRICS", "Evaluator", "FinalScorer", "Metric", "Score", "Scorer", "metric_of"]

@@ -1,34 +1,15 @@
 """`Evaluator`: scores networks against the dense one on the same images."""
 
-from dataclasses import dataclass
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
 
+from rlcompress.data import Images
 from rlcompress.errors import DataError
-
-_BATCH = 64  # the fastest batch of small networks on a CPU; fixed, since results may depend on it in the last bit
-
-
-@dataclass(frozen=True, slots=True)
-class Score:
-    """How a network does on a set of images, beside the dense network on the same images.
-
-    Attributes:
-        metric: top-1 accuracy in percent.
-        drop: points of top-1 lost against the dense network (negative: gained).
-        drop_error: standard error of ``drop``, from the images on which the two networks differ.
-        agreement: percent of images on which both networks name the same class.
-        logit_mse: mean squared difference of the logits.
-        images: how many images were looked at.
-    """
-
-    metric: float
-    drop: float
-    drop_error: float
-    agreement: float
-    logit_mse: float
-    images: int
+from rlcompress.evaluation.metrics import metric_of
+from rlcompress.evaluation.score import PerImage, Score
+from rlcompress.network.cards import NetworkCard
 
 
 class Evaluator:
@@ -36,59 +17,62 @@ class Evaluator:
 
     Args:
         dense: the network that others are compared with.
-        images: normalised images [N, C, H, W].
-        labels: [N] class numbers.
+        images: with their targets, or without for label-free metrics.
+        card: the normalisation that the networks want, and the metric.
+
+    Attributes:
+        metric: what is measured.
 
     Raises:
-        DataError: there are no images, or not as many labels, or the network gives outputs of another shape than
-            [N, classes], of fewer classes than the labels name, or that are not finite.
+        DataError: the images' channels, the targets or the dense network's outputs do not fit the card or the metric,
+            or those outputs are not finite.
+        RunError: unknown metric.
     """
 
-    def __init__(self, dense: nn.Module, images: Tensor, labels: Tensor) -> None:
-        if len(images) == 0:
-            raise DataError("evaluation set is empty; give at least one image")
-        if len(images) != len(labels):
-            raise DataError(f"{len(images)} images, but {len(labels)} labels; give one label an image")
-        self._images = images.contiguous(memory_format=torch.channels_last)
-        self._labels = labels
-        self._dense = outputs(dense, self._images)
-        if self._dense.dim() != 2 or self._dense.shape[1] <= int(labels.max()):
-            raise DataError(
-                f"the network's output has shape {tuple(self._dense.shape[1:])}, but labels go up to "
-                f"{int(labels.max())}; use data with the network's classes"
-            )
-        if not bool(self._dense.isfinite().all()):
-            raise DataError("the network's outputs are not finite; check its weights and the data's mean and std")
+    @torch.no_grad()
+    def __init__(self, dense: nn.Module, images: Images, card: NetworkCard) -> None:
+        self.metric = metric_of(card.metric)
+        self._images, self._card = images, card
+        self._dense: list[Tensor] = []
+        figures, squares = [], []
+        for inputs, targets in self._batches():
+            outputs = dense(inputs)
+            if not bool(outputs.isfinite().all()):
+                raise DataError("the network's outputs are not finite; check its weights and the data's mean and std")
+            figures.append(PerImage.of(self.metric, outputs, outputs, targets))
+            if targets is not None and targets.shape == outputs.shape:
+                squares.append((outputs - targets).square().flatten())
+            self._dense.append(outputs)
+        self._dense_figures = PerImage.cat(figures)
+        self._own_error = float(torch.cat(squares).nanmean()) if squares else None
 
     @property
-    def logit_variance(self) -> float:
-        """Variance of the dense network's logits."""
-        return float(self._dense.var())
+    def error_scale(self) -> float:
+        """What squared errors of outputs are large or small against.
+
+        The variance of class scores; where targets are of the outputs' own kind, the dense network's squared error.
+        """
+        if self._own_error is not None:
+            return self._own_error
+        return float(torch.cat([outputs.flatten() for outputs in self._dense]).var())
 
     @property
     def dense(self) -> Score:
         """The dense network's own score."""
-        return self._compare(self._dense)
+        return self._dense_figures.score(self._dense_figures, self.metric)
 
     def score(self, network: nn.Module) -> Score:
         """Score a network on all images."""
-        return self._compare(outputs(network, self._images))
+        return self.per_image(network).score(self._dense_figures, self.metric)
 
-    def _compare(self, logits: Tensor) -> Score:
-        count = len(self._labels)
-        right, right_dense = (x.argmax(1) == self._labels for x in (logits, self._dense))
-        lost = right_dense.double() - right.double()
-        return Score(
-            metric=100.0 * float(right.double().mean()),
-            drop=100.0 * float(lost.mean()),
-            drop_error=100.0 * float(lost.std(correction=0)) / count**0.5,
-            agreement=100.0 * float((logits.argmax(1) == self._dense.argmax(1)).double().mean()),
-            logit_mse=float((logits - self._dense).square().mean()),
-            images=count,
-        )
+    @torch.no_grad()
+    def per_image(self, network: nn.Module) -> PerImage:
+        """A network's figures image by image, in the images' order."""
+        parts = [
+            PerImage.of(self.metric, network(inputs).nan_to_num_(), dense, targets)
+            for (inputs, targets), dense in zip(self._batches(), self._dense, strict=True)
+        ]
+        return PerImage.cat(parts)
 
-
-@torch.no_grad()
-def outputs(network: nn.Module, images: Tensor) -> Tensor:
-    """A network's outputs [N, classes] on images [N, C, H, W], batch by batch."""
-    return torch.cat([network(batch) for batch in images.split(_BATCH)])
+    def _batches(self) -> Iterator[tuple[Tensor, Tensor | None]]:
+        return self._images.batches(self._card.mean, self._card.std)

@@ -18,6 +18,7 @@ from rlcompress.hw_models.library import available, load, parse_description, rea
 from rlcompress.hw_models.model import HardwareModel
 from rlcompress.hw_models.table import TableModel
 from rlcompress.hw_models.timeloop import to_timeloop
+from rlcompress.hw_models.widths import fixed_widths
 
 __all__ = [
     "LEVELS",
@@ -30,6 +31,7 @@ __all__ = [
     "available",
     "bops",
     "bops_of",
+    "fixed_widths",
     "load",
     "parse_description",
     "read_description",

@@ -85,7 +85,7 @@ class RowStationaryArray(Part):
     rows: Count
     columns: Count
     fill: Positive = 1.0
-    mappings: tuple[Mapping, ...] = Field(min_length=1)
+    mappings: tuple[Mapping, ...] = Field(min_length=1, max_length=1000)
 
     @model_validator(mode="after")
     def _covers_all(self) -> Self:

@@ -33,6 +33,7 @@ class LayerCost:
         bops: bit operations, effectual MACs times both widths.
         utilisation: of the array in its compute cycles.
         traffic_bits: by operand and level.
+        stored_weight_bits: of the weights as they are stored, indices included.
         metadata_bits: indices among the stored weights.
         buffered_bits: peak use of the buffers.
         tiling: schedule and tile sizes, in words.
@@ -57,6 +58,7 @@ class LayerCost:
     bops: float
     utilisation: float
     traffic_bits: Mapping[str, float]
+    stored_weight_bits: float
     metadata_bits: float
     buffered_bits: float
     tiling: str
@@ -119,6 +121,11 @@ class NetworkCost:
     def cycles(self) -> float:
         """Clock cycles of an inference."""
         return sum(layer.cycles for layer in self.layers)
+
+    @property
+    def weights_kb(self) -> float:
+        """Stored weights, indices included, in kB of 1,024 bytes."""
+        return sum(layer.stored_weight_bits for layer in self.layers) / (8 * 1024)
 
     @property
     def edp_js(self) -> float:

@@ -7,9 +7,9 @@ from pydantic import Field, model_validator
 
 from rlcompress.hw_models import parts
 from rlcompress.hw_models.arrays import Array
-from rlcompress.hw_models.part import Count, Part, Positive
+from rlcompress.hw_models.part import Count, Part, Positive, Text
 
-Confidence = Literal["silicon-fitted", "simulator-matched", "estimate"]
+Confidence = Literal["measured", "silicon-fitted", "simulator-matched", "estimate"]
 Kind = Literal["conv", "depthwise", "linear", "matmul", "pool", "add"]
 
 
@@ -33,12 +33,12 @@ class Description(Part):
         overlap: whether transfers hide behind computation; their times add up otherwise.
     """
 
-    name: str = Field(pattern="^[a-z0-9_]+$")
-    title: str
-    source: str
+    name: str = Field(pattern="^[a-z0-9_]+$", max_length=200)
+    title: Text
+    source: Text
     confidence: Confidence
     clock_mhz: Positive
-    kinds: tuple[Kind, ...] = ("conv", "depthwise", "linear", "matmul", "pool", "add")
+    kinds: tuple[Kind, ...] = Field(default=("conv", "depthwise", "linear", "matmul", "pool", "add"), max_length=6)
     batch: Count = 1
     accelerators: Count = 1
     energy_unit: Literal["pJ", "MAC"] = "pJ"
@@ -47,7 +47,7 @@ class Description(Part):
     mac: parts.MacEnergy
     registers: parts.RegisterFile = parts.RegisterFile()
     network: parts.Network = parts.Network()
-    buffers: tuple[parts.Buffer, ...] = Field(min_length=1)
+    buffers: tuple[parts.Buffer, ...] = Field(min_length=1, max_length=3)
     reuse: parts.Reuse = parts.Reuse()
     dram: parts.Dram
     traffic: parts.Traffic = parts.Traffic()

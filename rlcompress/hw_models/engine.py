@@ -20,7 +20,7 @@ from rlcompress.hw_models.use import ArrayUse
 from rlcompress.hw_models.work import KILOBYTE_BITS, POOL, Floats, Work
 
 _DRAM_BITS = ("dram_weights_bits", "dram_inputs_bits", "dram_outputs_bits")
-SUMMED = (*_DRAM_BITS, "energy_pj", "macs", "effectual_macs", "glb_bits", "metadata_bits")
+SUMMED = (*_DRAM_BITS, "energy_pj", "macs", "effectual_macs", "glb_bits", "stored_weight_bits", "metadata_bits")
 """Figures that add up over accelerators."""
 
 ARRAYS: dict[str, Callable[[Work, Description, Any], ArrayUse]] = {
@@ -74,6 +74,7 @@ def evaluate_one(work: Work, description: Description) -> Figures:
         dram_inputs_bits=dram[1],
         dram_outputs_bits=dram[2],
         glb_bits=used.total,
+        stored_weight_bits=weights,
         metadata_bits=metadata,
         buffered_bits=_peak_bits(description, stored, moved),
         schedule=moved.schedule,

@@ -28,6 +28,7 @@ class Figures:
         dram_inputs_bits: read.
         dram_outputs_bits: written, and read back as partial sums.
         glb_bits: through the ports of all buffers.
+        stored_weight_bits: of the weights as they are stored, indices included.
         metadata_bits: share of the stored weights that is indices.
         buffered_bits: peak use of the buffers.
         schedule: position in `tiling.SCHEDULES`, -1 where no tiling applies.
@@ -48,6 +49,7 @@ class Figures:
     dram_inputs_bits: Floats
     dram_outputs_bits: Floats
     glb_bits: Floats
+    stored_weight_bits: Floats
     metadata_bits: Floats
     buffered_bits: Floats
     schedule: Floats

@@ -1,26 +1,18 @@
 """Find and read hardware descriptions."""
 
-import itertools
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
-import yaml
 from pydantic import ValidationError
 
-from rlcompress.errors import HardwareError, first_problem
+from rlcompress.errors import HardwareError
+from rlcompress.files import LimitError, read_text, reason
 from rlcompress.hw_models.description import Description
 from rlcompress.hw_models.model import HardwareModel
 from rlcompress.hw_models.table import TableModel, read_table
+from rlcompress.yaml_files import mistake, parse_yaml
 
 _MAX_FILE_BYTES = 1_000_000
-_UNIONS = ("array", "mac")
-"""Keys whose ``type`` selects the part; it is no part of the path in the file."""
-
-_MENDS = {
-    "Field required": "is missing; add this key",
-    "Extra inputs are not permitted": "is no key of a description; mend its name or remove it",
-}
 
 
 def available() -> tuple[str, ...]:
@@ -63,54 +55,21 @@ def parse_description(text: str, source: str) -> Description:
         HardwareError: the text is not YAML, or a key is unknown, missing or out of range.
     """
     try:
-        if "*" in text and any(isinstance(token, yaml.AliasToken) for token in yaml.scan(text)):
-            raise HardwareError(f"{source}: a description has no aliases (*name); write the value out")
-        values = yaml.safe_load(text)
-    except (yaml.YAMLError, RecursionError) as error:
-        problem = " ".join(str(error).split())
-        raise HardwareError(f"{source}: not valid YAML ({problem})") from None
+        values, document = parse_yaml(text)
+    except LimitError as error:
+        raise HardwareError(f"{source}: {error}") from None
     if not isinstance(values, dict):
         raise HardwareError(f"{source}: a description is a mapping with the keys {', '.join(Description.model_fields)}")
+    if not all(isinstance(key, str) for key in values):
+        raise HardwareError(f"{source}: keys must be words")
     try:
-        return Description(**values)
+        return Description.model_validate(values)
     except ValidationError as error:
-        place = error.errors(include_url=False)[0]["loc"]
-        raise HardwareError(f"{source}: line {_line(text, place)}: {_problem(error)}") from None
-    except TypeError as error:
-        raise HardwareError(f"{source}: keys must be words ({error})") from None
-
-
-def _problem(error: ValidationError) -> str:
-    """The first problem as path, what is wrong, and the mend."""
-    place = error.errors(include_url=False)[0]["loc"]
-    problem = first_problem(error)
-    for part, choice in itertools.pairwise(place):
-        if part in _UNIONS:
-            problem = problem.replace(f"{part}.{choice}", str(part), 1)
-    for said, mend in _MENDS.items():
-        problem = problem.replace(said, mend)
-    return problem
-
-
-def _line(text: str, place: tuple[int | str, ...]) -> int:
-    """Line of the innermost key of ``place`` that the document has."""
-    node: Any = yaml.compose(text, Loader=yaml.SafeLoader)
-    line = int(node.start_mark.line)
-    for part in place:
-        if isinstance(node, yaml.MappingNode):
-            found = next(((key, value) for key, value in node.value if key.value == str(part)), None)
-            if found is not None:
-                line, node = int(found[0].start_mark.line), found[1]
-        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
-            node = node.value[part]
-            line = int(node.start_mark.line)
-    return line + 1
+        raise HardwareError(f"{source}: {mistake(error, Description, document)}") from None
 
 
 def _text(path: str) -> str:
     try:
-        if Path(path).stat().st_size > _MAX_FILE_BYTES:
-            raise HardwareError(f"{path}: larger than {_MAX_FILE_BYTES} bytes, so it is no description")
-        return Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise HardwareError(f"{path}: cannot read the description ({error}); give the path of a file") from None
+        return read_text(path, _MAX_FILE_BYTES)
+    except (OSError, LimitError) as error:
+        raise HardwareError(f"{path}: cannot read the description ({reason(error)}); give the path of a file") from None

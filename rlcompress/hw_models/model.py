@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 
 import numpy as np
+import yaml
 from numpy.typing import NDArray
 
 from rlcompress.errors import HardwareError
@@ -98,6 +99,12 @@ class HardwareModel:
     def name(self) -> str:
         """Name of the description."""
         return self.description.name
+
+    @property
+    def document(self) -> tuple[str, str]:
+        """Suffix and text of a file that `load` makes the same model from."""
+        values = self.description.model_dump(mode="json", exclude_none=True)
+        return "yaml", yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
 
     def cost(self, specs: Specs, policy: Policy) -> NetworkCost:
         """What one inference under a policy costs, layer by layer.

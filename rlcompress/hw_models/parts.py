@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from rlcompress.hw_models.part import Count, NonNegative, Part, Positive, Share
+from rlcompress.hw_models.part import Count, NonNegative, Part, Positive, Share, Text, Width
 
 Sparse = Literal["element", "n:m", "block", "pattern", "kernel"]
 Format = Literal["dense", "bitmask", "csc", "n:m", "block", "pattern", "kernel", "run-length"]
@@ -22,8 +22,8 @@ class Bits(Part):
         packed: whether operands narrower than the datapath are stored narrow; else they take a full word.
     """
 
-    weight: tuple[Count, ...] = Field(min_length=1)
-    activation: tuple[Count, ...] = Field(min_length=1)
+    weight: tuple[Width, ...] = Field(min_length=1, max_length=64)
+    activation: tuple[Width, ...] = Field(min_length=1, max_length=64)
     partial_sum: int = Field(default=32, ge=8, le=64)
     native: Count = 16
     packed: bool = True
@@ -90,8 +90,8 @@ class Buffer(Part):
         bits_per_cycle: through all ports, if they can bound a layer.
     """
 
-    name: str
-    holds: tuple[Operand, ...] = Field(min_length=1)
+    name: Text
+    holds: tuple[Operand, ...] = Field(min_length=1, max_length=3)
     kb: Positive
     read_pj_per_bit: NonNegative | None = None
     write_pj_per_bit: NonNegative | None = None
@@ -169,11 +169,11 @@ class Zeros(Part):
         decode_pj: index decoding and operand selection for one effectual unit step, by granularity.
     """
 
-    skips: tuple[Sparse, ...] = ()
+    skips: tuple[Sparse, ...] = Field(default=(), max_length=5)
     skips_inputs: bool = False
-    balanced: tuple[Sparse, ...] = ()
-    m: int = Field(default=4, ge=2)
-    block: int = Field(default=4, ge=2)
+    balanced: tuple[Sparse, ...] = Field(default=(), max_length=5)
+    m: int = Field(default=4, ge=2, le=1024)
+    block: int = Field(default=4, ge=2, le=1024)
     idle: Share = 0.0
     decode_pj: dict[Sparse, NonNegative] = Field(default_factory=dict)
 
@@ -191,9 +191,9 @@ class Storage(Part):
 
     weights: dict[Sparse, Format] = Field(default_factory=dict)
     activations: Literal["dense", "run-length"] = "dense"
-    patterns: int = Field(default=8, ge=2)
-    run_bits: int = Field(default=4, ge=1)
-    channel_bits: int = Field(default=0, ge=0)
+    patterns: int = Field(default=8, ge=2, le=1024)
+    run_bits: int = Field(default=4, ge=1, le=64)
+    channel_bits: int = Field(default=0, ge=0, le=4096)
 
 
 class Residency(Part):

@@ -73,6 +73,7 @@ def _layer_cost(
             "DRAM outputs": rows("dram_outputs_bits", i),
             "GLB": rows("glb_bits", i),
         },
+        stored_weight_bits=rows("stored_weight_bits", i),
         metadata_bits=rows("metadata_bits", i),
         buffered_bits=rows("buffered_bits", i),
         tiling=_tiling_in_words(rows, i),

@@ -28,6 +28,9 @@ from rlcompress.spec import ChoiceBatch, CompressionPolicy
 
 COLUMNS = ("layer", "weight_bits", "activation_bits", "keep_ratio", "latency_ms", "energy_uj")
 
+_MOST = 1e12
+
+Points = dict[tuple[float, float, float], tuple[float, float]]
 Axes = tuple[Floats, Floats, Floats]
 Grid = tuple[Axes, Floats]
 """Distinct weight bits, activation bits and keep ratios; costs [2, W, A, R] in ms and uJ."""
@@ -43,6 +46,19 @@ class TableModel(HardwareModel):
     def __reduce__(self) -> tuple[object, ...]:
         """Processes get the table."""
         return TableModel, (self.name, self._grids)
+
+    @property
+    def document(self) -> tuple[str, str]:
+        """The table as a CSV file."""
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        for layer, (axes, costs) in self._grids.items():
+            points = product(*(axis.tolist() for axis in axes))
+            writer.writerows(
+                [layer, *point, *pair] for point, pair in zip(points, costs.reshape(2, -1).T.tolist(), strict=True)
+            )
+        return "csv", text.getvalue()
 
     def parallel(self, accelerators: int) -> HardwareModel:
         """A table holds what one accelerator was measured to cost.
@@ -86,6 +102,7 @@ class TableModel(HardwareModel):
         values["energy_pj"][-1, rows] = energy
         whole = {name: values.get(name, getattr(figures, name)) for name in Figures.__slots__}
         whole |= {"compute_cycles": values["cycles"], "macs": work.macs, "effectual_macs": work.macs * work.density}
+        whole["stored_weight_bits"] = work.weights * work.density * work.weight_bits
         whole["schedule"] = zero - 1
         return network_cost(self.description, network.specs, choices, work, Figures(**whole))
 
@@ -143,36 +160,46 @@ def read_table(text: str, source: str) -> dict[str, Grid]:
     """Read a table of measured costs.
 
     Raises:
-        HardwareError: a column or a grid point is missing, or a value is no number.
+        HardwareError: a column or a grid point is missing or doubled, or a value is no number.
     """
-    rows = csv.DictReader(io.StringIO(text))
-    missing = [name for name in COLUMNS if name not in (rows.fieldnames or ())]
-    if missing:
-        raise HardwareError(f"{source}: line 1: column {missing[0]!r} is missing; a table has {', '.join(COLUMNS)}")
-    points: dict[str, dict[tuple[float, ...], tuple[float, float]]] = {}
-    for number, row in enumerate(rows, 2):
-        try:
-            values = [float(row[name]) for name in COLUMNS[1:]]
-        except (TypeError, ValueError):
-            raise HardwareError(f"{source}: line {number}: every column but layer needs a number") from None
-        if min(values) < 0 or not np.isfinite(values).all():
-            raise HardwareError(f"{source}: line {number}: numbers must be finite and not negative")
-        points.setdefault(row["layer"], {})[tuple(values[:3])] = (values[3], values[4])
+    try:
+        points = _points(text, source)
+    except csv.Error as error:
+        raise HardwareError(f"{source}: no table of comma-separated values ({error})") from None
     if not points:
         raise HardwareError(f"{source}: the table has no rows; add one for each layer and choice")
     return {layer: _grid(layer, found, source) for layer, found in points.items()}
 
 
-def _grid(layer: str, points: dict[tuple[float, ...], tuple[float, float]], source: str) -> Grid:
+def _points(text: str, source: str) -> dict[str, Points]:
+    """Latency and energy by layer and by (weight bits, activation bits, keep ratio)."""
+    rows = csv.DictReader(io.StringIO(text, newline=""))
+    missing = [name for name in COLUMNS if name not in (rows.fieldnames or ())]
+    if missing:
+        raise HardwareError(f"{source}: line 1: column {missing[0]!r} is missing; a table has {', '.join(COLUMNS)}")
+    points: dict[str, Points] = {}
+    for number, row in enumerate(rows, 2):
+        try:
+            values = [float(row[name]) for name in COLUMNS[1:]]
+        except (TypeError, ValueError):
+            raise HardwareError(f"{source}: line {number}: every column but layer needs a number") from None
+        if not all(0 <= value <= _MOST for value in values):  # NaN is neither
+            raise HardwareError(f"{source}: line {number}: numbers must be finite and not negative")
+        known, point = points.setdefault(str(row["layer"]), {}), (values[0], values[1], values[2])
+        if point in known:
+            raise HardwareError(f"{source}: line {number}: the same layer and choice as before; keep one row of them")
+        known[point] = (values[3], values[4])
+    return points
+
+
+def _grid(layer: str, points: Points, source: str) -> Grid:
     axes = tuple(np.array(sorted({point[i] for point in points})) for i in range(3))
-    costs = np.empty((2, *(len(axis) for axis in axes)))
-    for w, a, r in product(*(range(len(axis)) for axis in axes)):
-        place = (w, a, r)
-        point = tuple(float(axis[i]) for axis, i in zip(axes, place, strict=True))
-        if point not in points:
-            named = ", ".join(f"{name} {value:g}" for name, value in zip(COLUMNS[1:4], point, strict=True))
-            raise HardwareError(f"{source}: layer {layer!r}: no row for {named}; a layer's rows must form a full grid")
-        costs[:, w, a, r] = points[point]
+    grid = product(*(axis.tolist() for axis in axes))
+    gap = next((point for point in grid if point not in points), None)
+    if gap is not None:
+        named = ", ".join(f"{name} {value:g}" for name, value in zip(COLUMNS[1:4], gap, strict=True))
+        raise HardwareError(f"{source}: layer {layer[:60]!r}: no row for {named}; a layer's rows must form a full grid")
+    costs = np.array([points[point] for point in sorted(points)]).T.reshape(2, *(len(axis) for axis in axes))
     return (axes[0], axes[1], axes[2]), costs
 
 
@@ -184,7 +211,7 @@ def _description(name: str) -> Description:
             "name": re.sub(r"[^a-z0-9_]+", "_", name.lower()) or "table",
             "title": "measured costs from a table",
             "source": "the user's table",
-            "confidence": "silicon-fitted",
+            "confidence": "measured",
             "clock_mhz": 1000,
             "bits": {"weight": [16], "activation": [16]},
             "array": {"type": "scalar", "conv": 1, "depthwise": 1, "linear": 1},

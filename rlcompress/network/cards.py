@@ -4,7 +4,9 @@ Imports no torch, so that listing networks starts quickly.
 """
 
 import difflib
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 from rlcompress.errors import NetworkError
 
@@ -26,6 +28,7 @@ class NetworkCard:
         description: one line.
         source: publication, and the implementation whose weights fit unchanged.
         normalization_by_classes: (classes, mean, std) of class counts whose published weights want another input.
+        metric: what a network is judged by unless another is asked for, as `rlcompress.evaluation.metric_of` takes it.
     """
 
     name: str
@@ -37,6 +40,7 @@ class NetworkCard:
     description: str
     source: str
     normalization_by_classes: tuple[tuple[int, tuple[float, ...], tuple[float, ...]], ...] = ()
+    metric: str | Callable[..., Any] = "top1"
 
     def with_classes(self, classes: int) -> "NetworkCard":
         """The card of the same network with another number of classes, and the input that its weights want.
@@ -48,6 +52,37 @@ class NetworkCard:
             if count == classes:
                 return replace(self, classes=classes, mean=mean, std=std)
         return replace(self, classes=classes)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InputFormat:
+    """What a user says about a network's input; None for what is not said.
+
+    Attributes:
+        shape: (C, H, W) of one image.
+        mean: C values on the scale 0 to 1.
+        std: C values on the same scale.
+    """
+
+    shape: tuple[int, int, int] | None = None
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
+
+    def applied(self, card: NetworkCard) -> NetworkCard:
+        """A card with what is said here in place of its own.
+
+        Raises:
+            NetworkError: not as many values as channels.
+        """
+        mean, std = self.mean or card.mean, self.std or card.std
+        card = replace(card, input_shape=self.shape or card.input_shape, mean=mean, std=std)
+        channels = card.input_shape[0]
+        for name, values in (("--mean", card.mean), ("--std", card.std)):
+            if len(values) != channels:
+                raise NetworkError(
+                    f"{card.name}: {name} has {len(values)} values for {channels} channels; give one a channel"
+                )
+        return card
 
 
 _BUILTIN = "rlcompress.network.builtin"
@@ -85,6 +120,33 @@ def _cifar_resnet_stem64(depth: int) -> NetworkCard:
     )
 
 
+def _cifar(name: str, factory: str, description: str, paper: str) -> NetworkCard:
+    return NetworkCard(
+        name=name,
+        factory=f"{_BUILTIN}.{factory}",
+        input_shape=(3, 32, 32),
+        mean=(0.4914, 0.4822, 0.4465),
+        std=(0.2023, 0.1994, 0.2010),
+        classes=10,
+        description=description,
+        source=f"{paper}; chenyaofo/pytorch-cifar-models",
+        normalization_by_classes=((100, (0.5070, 0.4865, 0.4409), (0.2673, 0.2564, 0.2761)),),
+    )
+
+
+def _resnet(depth: int) -> NetworkCard:
+    return NetworkCard(
+        name=f"resnet{depth}",
+        factory=f"{_BUILTIN}.resnet:resnet{depth}",
+        input_shape=(3, 224, 224),
+        mean=(0.485, 0.456, 0.406),
+        std=(0.229, 0.224, 0.225),
+        classes=1000,
+        description=f"ResNet-{depth} for ImageNet",
+        source="He et al. 2015, arXiv:1512.03385; pytorch/vision",
+    )
+
+
 def _mobilenet_v1(width: str, size: int) -> NetworkCard:
     return NetworkCard(
         name=f"mobilenet_v1_{width}",
@@ -113,6 +175,21 @@ CARDS: dict[str, NetworkCard] = {
         ),
         *(_cifar_resnet(depth) for depth in (20, 32, 44, 56, 110)),
         *(_cifar_resnet_stem64(depth) for depth in (8, 14, 20, 26, 32)),
+        *(
+            _cifar(
+                f"cifar_vgg{depth}_bn",
+                f"cifar_vgg:cifar_vgg{depth}_bn",
+                f"VGG-{depth} with BatchNorm for CIFAR",
+                "Simonyan & Zisserman 2015, arXiv:1409.1556",
+            )
+            for depth in (11, 13, 16, 19)
+        ),
+        _cifar(
+            "cifar_mobilenet_v2",
+            "cifar_mobilenet_v2:CifarMobileNetV2",
+            "MobileNet v2 of width 1.0 for CIFAR",
+            "Sandler et al. 2018, arXiv:1801.04381",
+        ),
         NetworkCard(
             name="mlperf_tiny_resnet8",
             factory=f"{_BUILTIN}.mlperf_tiny:MlperfTinyResNet8",
@@ -134,6 +211,7 @@ CARDS: dict[str, NetworkCard] = {
             description="MobileNet v2 of width 1.0 for ImageNet",
             source=_V2,
         ),
+        *(_resnet(depth) for depth in (18, 34, 50)),
         NetworkCard(
             name="vdsr",
             factory=f"{_BUILTIN}.vdsr:VDSR",
@@ -143,6 +221,7 @@ CARDS: dict[str, NetworkCard] = {
             classes=None,
             description="VDSR super-resolution of bicubic-upscaled luma",
             source="Kim et al. 2016, arXiv:1511.04587; twtygqyy/pytorch-vdsr",
+            metric="psnr",
         ),
     )
 }
@@ -158,5 +237,8 @@ def get_card(name: str) -> NetworkCard:
     if name not in CARDS:
         close = difflib.get_close_matches(name, CARDS, n=3, cutoff=0.5)
         meant = f"did you mean {' or '.join(close)}? " if close else ""
-        raise NetworkError(f"unknown network {name!r}: {meant}`rlcompress networks list` shows all of them")
+        raise NetworkError(
+            f"unknown network {name!r}: {meant}`rlcompress networks list` shows all of them; "
+            "your own is package.module:factory or path/to/file.py:factory"
+        )
     return CARDS[name]

@@ -1,64 +1,114 @@
 """From an `nn.Module` to a torch.fx graph with BatchNorm folded and shapes known."""
 
 import copy
+import traceback
+from pathlib import Path
 
 import torch
 from torch import Tensor, fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
 from rlcompress.errors import NetworkError
+from rlcompress.network.exported import exported_graph
+from rlcompress.network.modular import make_modular
 
 
 def folded_graph(model: nn.Module, example: Tensor) -> fx.GraphModule:
     """Trace a module in eval mode, fold BatchNorms that directly follow a layer, and record shapes.
 
-    The given module is left as it is.
+    torch.fx traces; where it fails, torch.export. The given module is left as it is.
 
     Args:
-        model: a module with one tensor argument.
+        model: a module with one tensor argument and one tensor result, in float32.
         example: input [N, C, H, W] that the module accepts.
 
     Returns:
-        A graph module whose nodes carry their output's shape in ``node.meta["shape"]`` (None for non-tensors) and
-        in ``node.meta["plain"]`` whether it is a plain number or shape.
+        A graph module whose nodes carry what `record_shapes` writes. Layers with a folded BatchNorm carry in
+        ``node.meta["moments"]`` the mean and the standard deviation [K] of their outputs over the training images.
 
     Raises:
-        NetworkError: torch.fx cannot trace the module, or it fails on the example.
+        NetworkError: the module cannot be traced, has other inputs, results or number types, or fails on the example.
     """
-    try:
-        graph = fx.symbolic_trace(copy.deepcopy(model).eval())
-    except Exception as error:  # a user's forward may raise anything while it is traced
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise NetworkError(
-            f"{type(model).__name__} cannot be traced by torch.fx ({reason}); "
-            "keep control flow that depends on tensor values out of forward()"
-        ) from None
+    _check_numbers(model)
+    graph = _traced(model, example)
     inputs = [node for node in graph.graph.nodes if node.op == "placeholder"]
     if len(inputs) != 1:
         raise NetworkError(
             f"{type(model).__name__} has {len(inputs)} inputs; wrap it in a module with one tensor input"
         )
     _normalize_calls(graph)
+    make_modular(graph)
     _fold_batch_norms(graph)
     try:
-        _ShapeRecorder(graph).run(example)
-    except Exception as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        record_shapes(graph, example)
+    except Exception as error:  # whatever the user's operators raise
         raise NetworkError(
-            f"{type(model).__name__} does not accept an input of shape {tuple(example.shape[1:])} ({reason}); "
-            "give its shape with --input-shape C,H,W"
+            f"{type(model).__name__} does not accept an input of shape {tuple(example.shape[1:])} "
+            f"({first_line(error)}); give its shape with --input-shape C,H,W"
         ) from None
+    output = next(iter(graph.graph.output_node().all_input_nodes), None)
+    if graph.graph.output_node().args != (output,) or output is None or output.meta["shape"] is None:
+        raise NetworkError(
+            f"{type(model).__name__} does not return one tensor; wrap it in a module that returns only the logits"
+        )
     return graph
 
 
-class _ShapeRecorder(fx.Interpreter):
-    """Runs a graph once and writes each node's output shape into its meta data."""
+def first_line(error: BaseException) -> str:
+    """The first line of what an exception says, or its type."""
+    text = str(error).strip()
+    return text.splitlines()[0] if text else type(error).__name__
 
+
+def _check_numbers(model: nn.Module) -> None:
+    for name, tensor in model.named_parameters():
+        if tensor.dtype != torch.float32:
+            kind = str(tensor.dtype).removeprefix("torch.")
+            mend = "give a network of real weights" if tensor.is_complex() else "convert it with model.float()"
+            raise NetworkError(f"{type(model).__name__}: {name!r} is {kind}, not float32; {mend}")
+
+
+def _traced(model: nn.Module, example: Tensor) -> fx.GraphModule:
+    try:
+        return fx.symbolic_trace(copy.deepcopy(model).eval())
+    except Exception as error:  # a user's forward may raise anything while it is traced
+        first = error
+    try:
+        return exported_graph(model, example)
+    except Exception as second:
+        line = _line_of(first) or _line_of(second)
+        also = f"; torch.export: {first_line(second)}" if isinstance(second, NetworkError) else ""
+        raise NetworkError(
+            f"{type(model).__name__} cannot be traced by torch.fx ({first_line(first)}{also}){line}; "
+            "keep control flow that depends on tensor values out of forward()"
+        ) from None
+
+
+def _line_of(error: BaseException) -> str:
+    """Where in the user's own code an exception was raised."""
+    ours = (str(Path(torch.__file__).parent), str(Path(__file__).parents[1]), "<")
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith(ours)]
+    if not frames:
+        return ""
+    return f" at {Path(frames[-1].filename).name}, line {frames[-1].lineno}: {frames[-1].line}"
+
+
+def record_shapes(graph: fx.GraphModule, example: Tensor) -> None:
+    """Run a graph on one image [1, C, H, W] and write what its nodes give into their meta data.
+
+    ``meta["shape"]`` is the output's shape, None for what is no tensor; ``meta["plain"]`` says whether it is a plain
+    number or shape, and ``meta["value"]`` is that number or shape.
+    """
+    with torch.no_grad():
+        _ShapeRecorder(graph).run(example[:1])
+
+
+class _ShapeRecorder(fx.Interpreter):
     def run_node(self, n: fx.Node) -> object:
-        with torch.no_grad():
-            result = super().run_node(n)
+        result = super().run_node(n)
         n.meta["shape"] = tuple(result.shape) if isinstance(result, Tensor) else None
         n.meta["plain"] = isinstance(result, int | float | bool | torch.Size | torch.dtype | torch.device)
+        n.meta["value"] = result if n.meta["plain"] else None
         return result
 
 
@@ -84,11 +134,22 @@ def _fold_batch_norms(graph: fx.GraphModule) -> None:
         if isinstance(layer, nn.Conv2d | nn.Linear) and len(producer.users) == 1 and _calls(graph, producer) == 1:
             fuse = fuse_conv_bn_eval if isinstance(layer, nn.Conv2d) else fuse_linear_bn_eval
             modules[producer.target] = fuse(layer, batch_norm)  # type: ignore[type-var]
+            producer.meta["moments"] = _moments(batch_norm)
             graph.set_submodule(producer.target, modules[producer.target])
             node.replace_all_uses_with(producer)
             graph.graph.erase_node(node)
     graph.delete_all_unused_submodules()
     graph.recompile()
+
+
+def _moments(batch_norm: nn.BatchNorm1d | nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation [K] of what a BatchNorm gives over the images that its statistics come from."""
+    mean, variance = batch_norm.running_mean, batch_norm.running_var
+    assert mean is not None
+    assert variance is not None
+    gain = batch_norm.weight.detach().abs() if batch_norm.affine else torch.ones_like(variance)
+    shift = batch_norm.bias.detach() if batch_norm.affine else torch.zeros_like(mean)
+    return shift.clone(), gain * (variance / (variance + batch_norm.eps)).sqrt()
 
 
 def _calls(graph: fx.GraphModule, node: fx.Node) -> int:

@@ -4,20 +4,17 @@
 them against the tracer.
 """
 
-import json
-from dataclasses import asdict
 from importlib.resources import files
 
 from rlcompress.network.cards import CARDS
-from rlcompress.spec import LayerSpec
+from rlcompress.spec import LayerSpec, specs_from_json, specs_to_json
 
 _FOLDER = files("rlcompress.network") / "specs"
 
 
 def built_in_specs(name: str) -> tuple[LayerSpec, ...]:
     """Specs of a built-in network at its card's input shape and class count."""
-    rows = json.loads((_FOLDER / f"{name}.json").read_text())
-    return tuple(LayerSpec(**{**row, "inputs": tuple(row["inputs"]), "strata": tuple(row["strata"])}) for row in rows)
+    return specs_from_json((_FOLDER / f"{name}.json").read_text(), name)
 
 
 def traced_specs(name: str) -> tuple[LayerSpec, ...]:
@@ -34,9 +31,7 @@ def traced_specs(name: str) -> tuple[LayerSpec, ...]:
 def write_all() -> None:
     """Write the files of all built-in networks."""
     for name in CARDS:
-        rows = [asdict(spec) for spec in traced_specs(name)]
-        lines = ",\n".join(json.dumps(row) for row in rows)
-        (_FOLDER / f"{name}.json").write_text(f"[\n{lines}\n]\n")  # type: ignore[attr-defined]
+        (_FOLDER / f"{name}.json").write_text(specs_to_json(traced_specs(name)))  # type: ignore[attr-defined]
 
 
 if __name__ == "__main__":

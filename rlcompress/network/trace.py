@@ -1,37 +1,30 @@
 """`trace`: a network's layer specs, coupling groups and stored tensors."""
 
-import operator
 from collections import Counter, defaultdict
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
-import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, fx, nn
 
 from rlcompress.errors import NetworkError
-from rlcompress.network.channels import ADD_FUNCTIONS, ChannelClasses, channel_classes
+from rlcompress.network.channels import ChannelClasses, channel_classes, is_depthwise
 from rlcompress.network.graph import folded_graph
 from rlcompress.network.layers import WeightedLayer, weighted
-from rlcompress.spec import LayerSpec, NetworkReference, NetworkStructure, fingerprint
-
-_POOL_MODULES = (nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d)
-_POOL_FUNCTIONS = (F.max_pool2d, F.avg_pool2d, F.adaptive_avg_pool2d, F.adaptive_max_pool2d, torch.mean, "mean")
-_VIEW_MODULES = (nn.Identity, nn.Dropout, nn.Dropout2d, nn.Flatten)
-_VIEW_TARGETS = (
-    F.pad,
-    F.dropout,
-    operator.getitem,
-    torch.flatten,
-    torch.reshape,
-    "flatten",
-    "view",
-    "reshape",
-    "contiguous",
+from rlcompress.network.operations import (
+    PAIRWISE,
+    POOL_MODULES,
+    POOLS,
+    RESHAPING_MODULES,
+    VIEW_MODULES,
+    VIEWS,
+    is_tensor,
+    operation,
+    reduced_dims,
 )
+from rlcompress.spec import LayerSpec, NetworkReference, NetworkStructure, fingerprint
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +39,8 @@ class TracedNetwork:
         input_classes: layer name -> [C] numbers of the input channels that its weight sees.
         reads: layer name -> name of the graph node that stores the tensor it reads.
         skipped: module name -> why it passes through dense.
+        moments: layer name -> mean and standard deviation [K] of its outputs over the training images, as its BatchNorm
+            has kept them; layers whose BatchNorm was folded before are not among them.
     """
 
     name: str
@@ -55,6 +50,7 @@ class TracedNetwork:
     input_classes: dict[str, NDArray[np.int64]]
     reads: dict[str, str]
     skipped: dict[str, str]
+    moments: dict[str, tuple[Tensor, Tensor]]
 
     @cached_property
     def structure(self) -> NetworkStructure:
@@ -65,6 +61,13 @@ class TracedNetwork:
     def layers(self) -> dict[str, LayerSpec]:
         """The compressible specs by name, in execution order."""
         return {spec.name: spec for spec in self.specs if spec.compressible}
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """(C, H, W) of the image that the network was traced with."""
+        image = next(node for node in self.graph.graph.nodes if node.op == "placeholder")
+        _, channels, height, width = image.meta["shape"]
+        return channels, height, width
 
     @property
     def reference(self) -> NetworkReference:
@@ -90,7 +93,7 @@ def trace(model: nn.Module, example: Tensor, *, name: str | None = None) -> Trac
         name: what to call the network; the class's name by default.
 
     Raises:
-        NetworkError: the module cannot be traced, calls a layer twice, or has no compressible layer.
+        NetworkError: the module cannot be traced, or has no compressible layer.
     """
     graph = folded_graph(model, example)
     tracer = _SpecTracer(graph, channel_classes(graph))
@@ -106,6 +109,7 @@ def trace(model: nn.Module, example: Tensor, *, name: str | None = None) -> Trac
         input_classes={str(node.target): tracer.classes.of[node.all_input_nodes[0]] for node in tracer.layer_nodes},
         reads={str(node.target): tracer.stored(node.args[0]).name for node in tracer.layer_nodes},
         skipped=skipped,
+        moments={str(n.target): n.meta["moments"] for n in tracer.layer_nodes if "moments" in n.meta},
     )
 
 
@@ -117,6 +121,7 @@ class _SpecTracer:
         self.modules = dict(graph.named_modules())
         self.classes = classes
         self.names: dict[fx.Node, str] = {}
+        self.origins: dict[fx.Node, tuple[str, ...]] = {}
         self.layer_nodes: list[fx.Node] = []
         self.members: dict[int, set[str]] = defaultdict(set)  # class -> layers that have it among their outputs
 
@@ -124,16 +129,18 @@ class _SpecTracer:
         specs: dict[fx.Node, LayerSpec] = {}
         skipped: dict[str, str] = {}
         for node in self.nodes:
+            parts = [name for part in node.all_input_nodes if not part.meta["plain"] for name in self._origins(part)]
+            self.origins[node] = tuple(dict.fromkeys(parts))
             module = self.modules.get(str(node.target)) if node.op == "call_module" else None
+            reason = self._reason_to_skip(node, module)
+            if reason is not None:
+                skipped[str(node.target) if module is not None else node.name] = reason
+                continue
             spec = self._spec(node, module)
             if spec is not None:
-                if spec.name in self.names.values():
-                    raise NetworkError(f"layer {spec.name!r} is called twice; give each call a module of its own")
                 specs[node], self.names[node] = spec, spec.name
                 if spec.compressible:
                     self.layer_nodes.append(node)
-            elif module is not None and any(True for _ in module.parameters()):
-                skipped[str(node.target)] = f"{type(module).__name__} is not compressed"
         for node in self.layer_nodes:
             for c in self.classes.of[node]:
                 self.members[int(c)].add(str(node.target))
@@ -141,29 +148,44 @@ class _SpecTracer:
         rows = [replace(spec, **self._removal(node, coupling)) for node, spec in specs.items()]
         return tuple(rows), skipped
 
+    def _reason_to_skip(self, node: fx.Node, module: nn.Module | None) -> str | None:
+        """Why an operator with weights passes through dense; None for all others."""
+        if module is None and operation(node) in ("conv2d", "linear"):
+            return f"{operation(node)} computes its weights"
+        if module is None:
+            held = [part for part in node.all_input_nodes if part.op == "get_attr"]
+            return f"{operation(node)} uses {held[0].target} outside a module" if held and is_tensor(node) else None
+        if not any(True for _ in module.parameters()):
+            return None
+        if self.classes.calls[str(node.target)] > 1:
+            return f"{type(module).__name__} is used {self.classes.calls[str(node.target)]} times"
+        two_dims = isinstance(module, nn.Linear) and len(node.meta["shape"]) != 2
+        if two_dims or not isinstance(module, nn.Conv2d | nn.Linear):
+            return f"{type(module).__name__} is not compressed"
+        return None
+
     def _spec(self, node: fx.Node, module: nn.Module | None) -> LayerSpec | None:
         shape = node.meta["shape"]
         if shape is None:
             return None
         if isinstance(module, nn.Conv2d):
             return self._conv(node, module)
-        if isinstance(module, nn.Linear) and len(shape) == 2:
+        if isinstance(module, nn.Linear):
             return LayerSpec(
                 name=str(node.target), kind="linear", out_channels=shape[1], in_channels=module.in_features,
                 inputs=self._origins(node.args[0]),
             )  # fmt: skip
-        pool = isinstance(module, _POOL_MODULES) or (node.op != "call_module" and node.target in _POOL_FUNCTIONS)
-        if pool and len(shape) > 1 and shape[1] == node.args[0].meta["shape"][1]:  # type: ignore[union-attr]
+        spatial = operation(node) == "mean" and (reduced_dims(node) or {0}).isdisjoint({0, 1})
+        if isinstance(module, POOL_MODULES) or operation(node) in POOLS or (spatial and len(shape) > 1):
             return self._unweighted(node, "pool")
-        if node.target in ADD_FUNCTIONS and all(isinstance(part, fx.Node) for part in node.args):
+        if operation(node) in PAIRWISE and sum(is_tensor(part) for part in node.args) == 2:
             return self._unweighted(node, "add")
         return None
 
     def _conv(self, node: fx.Node, module: nn.Conv2d) -> LayerSpec:
         source, shape = node.args[0].meta["shape"], node.meta["shape"]  # type: ignore[union-attr]
-        depthwise = module.groups > 1 and module.groups == module.in_channels
         return LayerSpec(
-            name=str(node.target), kind="depthwise" if depthwise else "conv",
+            name=str(node.target), kind="depthwise" if is_depthwise(module) else "conv",
             out_channels=shape[1], in_channels=source[1], out_height=shape[2], out_width=shape[3],
             in_height=source[2], in_width=source[3], kernel_height=module.kernel_size[0],
             kernel_width=module.kernel_size[1], stride=module.stride[0], groups=module.groups,
@@ -173,11 +195,11 @@ class _SpecTracer:
     def _unweighted(self, node: fx.Node, kind: str) -> LayerSpec:
         source = node.args[0].meta["shape"] if kind == "pool" else node.meta["shape"]  # type: ignore[union-attr]
         shape = (*node.meta["shape"], 1, 1)
-        origins = tuple(dict.fromkeys(name for part in node.all_input_nodes for name in self._origins(part)))
         return LayerSpec(
             name=self._name(node), kind=kind,
             out_channels=shape[1], in_channels=shape[1], out_height=shape[2], out_width=shape[3],
-            in_height=source[2] if len(source) > 2 else 1, in_width=source[3] if len(source) > 3 else 1, inputs=origins,
+            in_height=source[2] if len(source) > 2 else 1, in_width=source[3] if len(source) > 3 else 1,
+            inputs=self.origins[node],
         )  # fmt: skip
 
     def _name(self, node: fx.Node) -> str:
@@ -188,30 +210,25 @@ class _SpecTracer:
     def _origins(self, node: object) -> tuple[str, ...]:
         """Names of the specs whose outputs make up a node's value; empty for the network's input."""
         assert isinstance(node, fx.Node)
-        if node in self.names:
-            return (self.names[node],)
-        parts = [name for part in node.all_input_nodes for name in self._origins(part)]
-        return tuple(dict.fromkeys(parts))
+        return (self.names[node],) if node in self.names else self.origins[node]
 
     def stored(self, node: object) -> fx.Node:
         """The node whose output lies in memory when ``node`` is read: views, padding and dropout are undone."""
         assert isinstance(node, fx.Node)
         module = self.modules.get(str(node.target)) if node.op == "call_module" else None
-        view = isinstance(module, _VIEW_MODULES) or (node.op != "call_module" and node.target in _VIEW_TARGETS)
-        return self.stored(node.args[0]) if view and self._is_tensor(node.args[0]) else node
-
-    def _is_tensor(self, node: object) -> bool:
-        return isinstance(node, fx.Node) and node.meta["shape"] is not None
+        view = isinstance(module, VIEW_MODULES + RESHAPING_MODULES) or operation(node) in VIEWS
+        return self.stored(node.args[0]) if view and isinstance(node.args[0], fx.Node) else node
 
     def _coupling(self) -> dict[int, str]:
         """Class -> name of its coupling group, for the groups that may be removed."""
         group_of: dict[int, str] = {}
         for node in self.names:  # those without weights too: a pool of a concatenation has one share of its channels
             touched = {group_of[c] for c in self.classes.of[node] if c in group_of}
-            name = min(touched, key=list(group_of.values()).index, default=str(node.target))
+            name = min(touched, key=list(group_of.values()).index, default=self.names[node])
             group_of.update({c: name for c, old in group_of.items() if old in touched})
-            group_of.update({int(c): name for c in self.classes.of[node] if c >= 0})
-        frozen = {group_of[c] for c in self.classes.pinned if c in group_of}
+            group_of.update({int(c): name for c in self.classes.of[node] if int(c) in self.members})
+        twice = (c for node in self.layer_nodes for c, n in Counter(self.classes.of[node].tolist()).items() if n > 1)
+        frozen = {group_of[c] for c in (*self.classes.pinned, *twice) if c in group_of}
         return {c: name for c, name in group_of.items() if name not in frozen}
 
     def _removal(self, node: fx.Node, coupling: dict[int, str]) -> dict[str, Any]:

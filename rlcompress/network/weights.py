@@ -1,21 +1,20 @@
-"""Weights of networks: reading files without running code from them, and loading them with plain words on misfits."""
+"""Weights of networks: building a network with them, with plain words on misfits."""
 
 import difflib
-import pickle
 import pkgutil
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from rlcompress.errors import NetworkError
 from rlcompress.network.cards import CARDS, NetworkCard, get_card
+from rlcompress.network.weight_files import read_state_dict
 
 StateDict = Mapping[str, Tensor]
+
+_MOST_CLASSES = 100_000
 
 
 def build(name: str, weights_path: str | Path | None = None) -> tuple[nn.Module, NetworkCard]:
@@ -46,31 +45,6 @@ def build(name: str, weights_path: str | Path | None = None) -> tuple[nn.Module,
     return module.eval(), card
 
 
-def read_state_dict(path: str | Path) -> dict[str, Tensor]:
-    """Read named tensors from a safetensors file or a torch file; no code in the file is ever run.
-
-    A torch file may hold them one level down, at ``state_dict``; ``module.`` before all names is dropped.
-
-    Raises:
-        NetworkError: the file is missing, unreadable, needs code to be read, or holds no named tensors.
-    """
-    try:
-        content = _read(path)
-    except OSError as error:
-        raise NetworkError(f"weights {path}: {error.strerror or error}; give a safetensors or torch file") from error
-    except pickle.UnpicklingError as error:
-        raise NetworkError(
-            f"weights {path}: not a plain state dict, and code in a file is never run; write it anew with "
-            "torch.save(model.state_dict(), FILE) or as safetensors"
-        ) from error
-    except Exception as error:  # a damaged file can raise anything
-        raise NetworkError(
-            f"weights {path}: damaged, or not a file of tensors; give safetensors or what "
-            "torch.save(model.state_dict(), FILE) writes"
-        ) from error
-    return _named_tensors(content, path)
-
-
 def load_weights(module: nn.Module, state_dict: StateDict, source: str) -> None:
     """Copy weights into a network, all of them or none.
 
@@ -90,28 +64,6 @@ def load_weights(module: nn.Module, state_dict: StateDict, source: str) -> None:
     for name, tensor in given.items():
         _check_tensor(name, tensor, wanted[name], source)
     module.load_state_dict(given, strict=False)
-
-
-def _read(path: str | Path) -> Any:
-    with open(path, "rb") as file:
-        is_safetensors = file.read(9)[8:] == b"{"
-    if is_safetensors:
-        return load_file(path)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # of newer pickle protocols, which work where they matter
-        return torch.load(path, map_location="cpu", weights_only=True)
-
-
-def _named_tensors(content: Any, path: str | Path) -> dict[str, Tensor]:
-    if isinstance(content, dict) and isinstance(content.get("state_dict"), dict):
-        content = content["state_dict"]
-    named = isinstance(content, dict) and all(isinstance(name, str) for name in content)
-    if not (named and content and all(isinstance(tensor, Tensor) for tensor in content.values())):
-        raise NetworkError(
-            f"weights {path}: holds no named tensors; write it with torch.save(model.state_dict(), FILE)"
-        )
-    prefix = "module." if all(name.startswith("module.") for name in content) else ""
-    return {name.removeprefix(prefix): tensor for name, tensor in content.items()}
 
 
 def _without_counters(state_dict: StateDict) -> dict[str, Tensor]:
@@ -164,7 +116,7 @@ def _make_for(card: NetworkCard, state_dict: StateDict) -> tuple[nn.Module, Netw
         return module, card
     classifier = [name for name, layer in module.named_modules() if isinstance(layer, nn.Linear)][-1]
     weight = state_dict.get(f"{classifier}.weight")
-    if weight is None or weight.ndim != 2 or len(weight) in (0, card.classes):
+    if weight is None or weight.ndim != 2 or len(weight) == card.classes or not 0 < len(weight) <= _MOST_CLASSES:
         return module, card
     card = card.with_classes(len(weight))
     return _make(card), card

@@ -44,16 +44,22 @@ class Proxy:
                 ratios = np.arange(_STEPS + 1.0) * KEEP_RATIO_STEP
                 self.pruning[i, GRANULARITIES.index(factor)] = _curve([*points, (1.0, 0.0)], ratios)
 
-    def by_layer(self, batch: ChoiceBatch) -> NDArray[np.float64]:
-        """Predicted logit mean squared error that each layer's own choice causes: [B, L]."""
+    def by_factor(self, batch: ChoiceBatch) -> NDArray[np.float64]:
+        """Predicted logit mean squared error of each cause alone: [B, 3 L].
+
+        The causes are the rounding of every layer's weights, of the tensor that it reads, and its pruning, in this
+        order.
+        """
         layer = np.arange(batch.shape[1])
         steps = np.rint(batch.keep_ratio / KEEP_RATIO_STEP).astype(np.int64)
         pruning = self.pruning[layer, batch.granularity, steps]
-        return self.weight[layer, batch.weight_bits] + self.activation[layer, batch.activation_bits] + pruning
+        return np.concatenate(
+            [self.weight[layer, batch.weight_bits], self.activation[layer, batch.activation_bits], pruning], axis=1
+        )
 
     def predict(self, batch: ChoiceBatch) -> NDArray[np.float64]:
         """Predicted logit mean squared error of whole policies: [B]."""
-        return self.by_layer(batch).sum(axis=1)
+        return self.by_factor(batch).sum(axis=1)
 
 
 def _curve(points: list[tuple[float, float]], at: NDArray[np.float64]) -> NDArray[np.float64]:

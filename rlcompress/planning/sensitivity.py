@@ -1,5 +1,6 @@
 """How much the network's output suffers from one thing done to one layer alone."""
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -9,6 +10,7 @@ from torch import Tensor, fx
 from rlcompress.candidates import Candidates
 from rlcompress.candidates.template import quantizer_name
 from rlcompress.compensation import Moments, affine_to, removed_outputs
+from rlcompress.evaluation.metrics import clipped_kl
 from rlcompress.network.layers import bias_of, column, weighted
 from rlcompress.planning.space import ChoiceSpace
 from rlcompress.spec import LayerChoice
@@ -16,7 +18,6 @@ from rlcompress.spec import LayerChoice
 _BITS = (2, 3, 4, 5, 6, 8)
 _KEEP_RATIOS = (0.8, 0.6, 0.4, 0.2)
 _CHUNK_BYTES = 200_000_000
-_KL_LIMIT = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,7 @@ def measure_sensitivity(
     changes = list(_changes(space))
     graph = bank.template()
     totals = [[0.0, 0.0] for _ in changes]
-    chunks = images.split(_chunk_images(graph))
+    chunks = images.split(_chunk_images(graph, images))
     for number, chunk in enumerate(chunks):
         suffix = _Suffix(graph, chunk.contiguous(memory_format=torch.channels_last), bank.network.layers)
         for i, (layer, factor, value) in enumerate(changes):
@@ -66,6 +67,13 @@ def measure_sensitivity(
                 on_row(number * len(changes) + i + 1, len(chunks) * len(changes))
     rows = zip(changes, totals, strict=True)
     return [SensitivityRow(space.layers[c[0]].name, c[1], c[2], mse, kl) for c, (mse, kl) in rows]
+
+
+def covers(rows: Sequence[SensitivityRow], space: ChoiceSpace) -> bool:
+    """Whether rows are what `measure_sensitivity` measures for a space, so that they can stand for measuring again."""
+    wanted = [(space.layers[i].name, factor, value) for i, factor, value in _changes(space)]
+    finite = all(math.isfinite(row.logit_mse) and math.isfinite(row.kl) for row in rows)
+    return finite and [(row.layer, row.factor, row.value) for row in rows] == wanted
 
 
 def _changes(space: ChoiceSpace) -> Iterator[tuple[int, str, float]]:
@@ -165,17 +173,13 @@ class _Suffix(fx.Interpreter):
 
 def _distances(logits: Tensor, dense: Tensor) -> tuple[float, float]:
     mse = float((logits - dense).square().mean())
-    log_p, log_q = dense.log_softmax(1), logits.log_softmax(1)
-    kl = (log_p.exp() * (log_p - log_q)).sum(1).clamp(0.0, _KL_LIMIT)
-    return mse, float(kl.mean())
+    return mse, float(clipped_kl(logits, dense).mean())
 
 
-def _chunk_images(graph: fx.GraphModule) -> int:
-    values = 0
-    for node in graph.graph.nodes:
-        shape = node.meta.get("shape") or ()
-        count = 1
-        for size in shape[1:]:
-            count *= size
-        values += count
-    return max(1, min(64, _CHUNK_BYTES // (4 * max(values, 1))))
+def _chunk_images(graph: fx.GraphModule, images: Tensor) -> int:
+    """How many images to run at once, so that all values of the graph on them stay within bounds."""
+    shapes = [node.meta.get("shape") or () for node in graph.graph.nodes]
+    values = sum(math.prod(shape[1:]) for shape in shapes if shape)
+    traced = math.prod(next(shape for shape in shapes if shape)[1:])
+    share = images[0].numel() / traced  # networks that give images take other sizes than they were traced with
+    return max(1, min(64, int(_CHUNK_BYTES / (4 * values * share))))

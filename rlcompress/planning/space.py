@@ -113,6 +113,11 @@ class ChoiceSpace:
         names = (name for name in self.granularities if applies(name, self.layers[layer]))
         return tuple(name for name in names if name == "none" or self.ratios(name))
 
+    @property
+    def fixed(self) -> bool:
+        """Whether there is but one policy."""
+        return self.min_bits == self.max_bits and all(len(self.allowed(i)) == 1 for i in range(len(self.layers)))
+
     def ratios(self, granularity: str) -> list[float]:
         """Keep ratios below 1 that a granularity offers, ascending; none for ``none``."""
         return offered_keep_ratios(granularity, self.keep_ratios.tolist())

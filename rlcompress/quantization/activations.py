@@ -33,6 +33,8 @@ class ActivationRange:
 class ActivationQuantizer(nn.Module):
     """Rounds a stored tensor to its range; passes it through while ``range`` is None."""
 
+    elementwise = True  # `rlcompress.network.channels` follows channels through it
+
     def __init__(self) -> None:
         super().__init__()
         self.range: ActivationRange | None = None

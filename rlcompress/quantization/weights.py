@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 _SHRINK = torch.linspace(0.35, 1.0, 40).tolist()  # clipping range as a share of the largest magnitude
 
@@ -23,6 +23,19 @@ class QuantizedWeight:
     def dequantized(self) -> Tensor:
         """The weight that the codes stand for, float32 [K, ...]."""
         return self.codes * _column(self.scale, self.codes)
+
+
+def keep_codes(layer: nn.Module, weight: QuantizedWeight) -> None:
+    """Let a layer remember the codes and scales that its float weight is made of."""
+    layer.register_buffer("codes", weight.codes)
+    layer.register_buffer("scale", weight.scale.clone())
+
+
+def integer_weight(layer: nn.Module) -> QuantizedWeight | None:
+    """The codes and scales of a layer that remembers them; the scales may be changed in place."""
+    if not hasattr(layer, "codes"):
+        return None
+    return QuantizedWeight(layer.codes, layer.scale)  # type: ignore[arg-type]
 
 
 def largest_code(bits: int) -> int:

@@ -1,9 +1,15 @@
 """`search`: the Python entry point."""
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
+from stable_baselines3.common.logger import Logger
+from stable_baselines3.common.type_aliases import MaybeCallback
 from torch import nn
 
-from rlcompress.data import DataSplits, load_data
+from rlcompress.data import as_splits, load_data
+from rlcompress.evaluation import metric_of
 from rlcompress.hw_models import HardwareModel
 from rlcompress.hw_models import load as load_hardware
 from rlcompress.network.cards import NetworkCard
@@ -16,34 +22,40 @@ from rlcompress.searches.settings import SearchSettings
 
 def search(
     model: nn.Module,
-    data: DataSplits | str,
+    data: object,
     *,
     mean: tuple[float, ...],
     std: tuple[float, ...],
+    metric: str | Callable[..., Any] = "top1",
     hardware: str | HardwareModel = "scalable_sparse_16x32",
     out: str | None = None,
     on_progress: OnProgress | None = None,
-    settings: SearchSettings | None = None,
-    **changes: object,
+    callback: MaybeCallback = None,
+    logger: Logger | None = None,
+    **settings: object,
 ) -> SearchResult:
     """Search a compression policy for a pretrained model.
 
     Args:
-        model: a module that torch.fx can trace, images [N, C, H, W] -> logits [N, classes].
-        data: images split by purpose, or a name such as ``digits`` or ``cifar10:DIR``.
+        model: a module that torch.fx can trace, images [N, C, H, W] -> logits [N, classes], or what the metric takes.
+        data: training and test data sets as `rlcompress.data.as_splits` takes them, or a name such as ``digits`` or
+            ``cifar10:DIR``.
         mean: of each channel, on the scale 0 to 1; the input is (byte / 255 - mean) / std.
         std: of each channel, on the same scale.
+        metric: its name, ``package.module:function``, or a function (outputs, targets) -> [N]; see
+            `rlcompress.evaluation.metric_of`.
         hardware: a description's name, a YAML file, or a model.
         out: a new folder to write the run to.
         on_progress: called after every step.
-        settings: of the search.
-        changes: single settings of `SearchSettings`, when ``settings`` is not given (``max_drop=0.5``).
+        callback: of Stable-Baselines3 (a `BaseCallback`, a list of them, or a function), for agents that learn.
+        logger: of Stable-Baselines3 (``configure(folder, ["stdout", "csv"])``); gets all scalars.
+        settings: those of `SearchSettings` and `ProblemSettings` by name (``max_drop=0.5, target="latency"``).
 
     Raises:
         RlcompressError: something does not fit; the message says what to do.
     """
-    splits = load_data(data) if isinstance(data, str) else data
-    settings = settings or SearchSettings(**changes)  # type: ignore[arg-type]
+    chosen = SearchSettings.of(settings)
+    splits = load_data(data) if isinstance(data, str) else as_splits(data)
     channels, height, width = splits.search.images.shape[1:]
     card = NetworkCard(
         name=type(model).__name__,
@@ -54,8 +66,10 @@ def search(
         classes=splits.classes,
         description="given as a Python object",
         source="",
+        metric=metric,
     )
-    folder = None if out is None else RunFolder(out, {**settings.as_json(), "network": card.name, "data": splits.name})
-    traced = trace(model, torch.zeros(1, channels, height, width))
     model_of = load_hardware(hardware) if isinstance(hardware, str) else hardware
-    return run_search(traced, card, splits, model_of, settings, folder, on_progress)
+    names = {"network": card.name, "data": splits.name, "hardware": model_of.name, "metric": metric_of(metric).name}
+    folder = None if out is None else RunFolder(out, {**chosen.as_json(), **names})
+    traced = trace(model, torch.zeros(1, channels, height, width))
+    return run_search(traced, card, splits, model_of, chosen, folder, on_progress, callback=callback, logger=logger)

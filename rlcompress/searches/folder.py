@@ -6,23 +6,36 @@ import io
 import json
 import os
 import platform
+import reprlib
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
+from filelock import FileLock, Timeout
+from pydantic import TypeAdapter, ValidationError
 
 import rlcompress
-from rlcompress.envs import Outcome, policy_id
+from rlcompress.envs import Outcome, Problem, policy_id
 from rlcompress.errors import RunError
 from rlcompress.evaluation import Score
+from rlcompress.files import LimitError, parse_json, read_text, reason, write_atomic
 from rlcompress.planning import SensitivityRow
-from rlcompress.searches.result import SearchResult
+from rlcompress.searches.history import History
+from rlcompress.searches.result import FrontEntry, SearchResult
+from rlcompress.spec import LayerChoice, specs_to_json
 
 _LIBRARIES = ("torch", "numpy", "gymnasium", "stable-baselines3")
+_RUN = "run.json"
+_LOCK = ".lock"
+_SENSITIVITY = "sensitivity.csv"
+_MAX_RUN_BYTES = 2_000_000
+_MAX_TABLE_BYTES = 50_000_000
+_TABLE = TypeAdapter(tuple[SensitivityRow, ...])
 
 
 class RunFolder:
@@ -32,72 +45,127 @@ class RunFolder:
         path: of the folder; nothing is written before `begin`.
         settings: what the run was asked to do, JSON-able; written to run.json.
         resume: whether to go on with the run that the folder holds.
+        command: that gives the run again; written to run.json.
 
     Attributes:
         path: of the folder.
         recorded: scores by policy id of the run that is resumed, in the order of its evaluations.
 
     Raises:
-        RunError: the folder holds another run, or nothing to resume, or a damaged history.
+        RunError: the folder holds another run, or nothing to resume, or a damaged history, or another search writes to
+            it.
     """
 
-    def __init__(self, path: str | Path, settings: dict[str, Any], *, resume: bool = False) -> None:
+    def __init__(
+        self, path: str | Path, settings: dict[str, Any], *, resume: bool = False, command: str | None = None
+    ) -> None:
         self.path = Path(path)
-        self._history = self.path / "history.jsonl"
+        self._history = History(self.path / "history.jsonl")
+        self._lock = FileLock(self.path / _LOCK, timeout=0)
         if resume:
             self._check_same(settings)
-        elif self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
-            raise RunError(f"{path} is not empty; give a new folder with --out, or go on with that run by --resume")
+        else:
+            self._check_fresh()
         parent = next(folder for folder in (self.path, *self.path.absolute().parents) if folder.exists())
         if not os.access(parent, os.W_OK):
             raise RunError(f"cannot write to {parent}; give another folder with --out")
         self._settings = settings
-        self.recorded = self._read_history() if resume else {}
+        self._command = command
+        self._resumed = resume
+        self.recorded: dict[str, Score] = {}
+        if resume:
+            self._hold()
+            self.recorded = self._history.read()
 
-    def begin(self) -> None:
-        """Make the folder with its run.json, unless the run is resumed.
+    def begin(self, inputs: dict[str, Any], problem: Problem) -> None:
+        """Make the folder with network.json, the hardware's description and run.json; a resumed run keeps what it has.
+
+        Args:
+            inputs: what the run was given beside its settings, JSON-able, ``data`` among it; written to run.json.
+            problem: whose network and hardware are written, so that reports need nothing but the folder.
+
+        Raises:
+            RunError: it cannot be written, or the run that is resumed was begun on other data.
+        """
+        if self._resumed:
+            check_same(
+                self.path, {"data": (_read_json(self.path / _RUN) or {}).get("data")}, {"data": inputs.get("data")}
+            )
+        with self._reporting():
+            self.path.mkdir(parents=True, exist_ok=True)
+        self._hold()
+        if not self._resumed:
+            self._check_fresh()  # since the constructor looked, another search may have begun here
+        suffix, description = problem.hardware.document
+        values = {"settings": self._settings, "command": self._command, **inputs, **_provenance()}
+        files = {
+            f"hardware.{suffix}": description,
+            "network.json": specs_to_json(problem.network.specs),
+            _RUN: json.dumps(values, indent=1) + "\n",  # the last, since a folder with it has begun
+        }
+        for name, text in files.items():
+            if not (self._resumed and (self.path / name).exists()):
+                self.write(name, text)
+
+    def write(self, name: str, text: str) -> None:
+        """Write a file in one step, so that it is never half there.
 
         Raises:
             RunError: it cannot be written.
         """
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            if not (self.path / "run.json").exists():
-                self.write("run.json", json.dumps({"settings": self._settings, **_provenance()}, indent=1) + "\n")
-        except OSError as error:
-            raise RunError(f"cannot write to {self.path} ({error.strerror}); give another folder with --out") from None
+        with self._reporting():
+            write_atomic(self.path / name, text)
 
-    def write(self, name: str, text: str) -> None:
-        """Write a file in one step, so that it is never half there."""
-        part = self.path / f"{name}.part"
-        part.write_text(text)
-        part.replace(self.path / name)
+    def append(self, outcome: Outcome, choices: Mapping[str, LayerChoice]) -> None:
+        """Add an evaluation to history.jsonl, unless the run that is resumed has recorded it already.
 
-    def append(self, outcome: Outcome) -> None:
-        """Add an evaluation to history.jsonl, unless the run that is resumed has recorded it already."""
-        key = policy_id(outcome.choices)
-        if key in self.recorded:
+        Raises:
+            RunError: it cannot be written.
+        """
+        if policy_id(outcome.choices) in self.recorded:
             return
-        batch, score = outcome.choices, outcome.score
-        layers = [getattr(batch, name)[0].tolist() for name in batch.__dataclass_fields__]
-        row = {
-            "evaluation": outcome.number,
-            "policy": key,
-            "source": outcome.source,
-            "energy_uj": outcome.energy_uj,
-            "latency_ms": outcome.latency_ms,
-            "saved_pct": outcome.saved_pct,
-            "score": {name: getattr(score, name) for name in score.__dataclass_fields__},
-            "choices": list(zip(*layers, strict=True)),
-        }
-        with self._history.open("a") as file:
-            file.write(json.dumps(row) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
+        with self._reporting():
+            self._history.append(outcome, choices)
+
+    @contextmanager
+    def _reporting(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise RunError(
+                f"cannot write to {self.path} ({reason(error)}); everything before is kept: make room, or make it "
+                "writable, and go on by --resume"
+            ) from None
+
+    def release(self) -> None:
+        """Let other searches go on with the run."""
+        self._lock.release()
+
+    def _hold(self) -> None:
+        if self._lock.is_locked:
+            return
+        try:
+            self._lock.acquire()
+        except Timeout:
+            raise RunError(
+                f"{self.path} is being written by another search; wait for it, or give another folder with --out"
+            ) from None
+        except OSError as error:
+            raise RunError(f"cannot write to {self.path} ({reason(error)}); make it writable") from None
 
     def save_sensitivity(self, rows: Sequence[SensitivityRow]) -> None:
         """Write sensitivity.csv."""
-        self._write_csv("sensitivity.csv", [asdict(row) for row in rows])
+        self._write_csv(_SENSITIVITY, [asdict(row) for row in rows])
+
+    def read_sensitivity(self) -> tuple[SensitivityRow, ...]:
+        """The table of the run that is resumed; nothing where it is absent or damaged and has to be measured again."""
+        if not self._resumed:
+            return ()
+        try:
+            rows = csv.DictReader(io.StringIO(read_text(self.path / _SENSITIVITY, _MAX_TABLE_BYTES)))
+            return _TABLE.validate_python(list(rows))
+        except (OSError, LimitError, csv.Error, ValidationError):
+            return ()
 
     def _write_csv(self, name: str, rows: Sequence[dict[str, Any]]) -> None:
         text = io.StringIO()
@@ -106,46 +174,89 @@ class RunFolder:
         writer.writerows(rows)
         self.write(name, text.getvalue())
 
-    def save(self, result: SearchResult) -> None:
-        """Write policy.json, front.csv, front/ID.json and result.json."""
-        (self.path / "front").mkdir(exist_ok=True)
-        for entry in result.front:
+    def save_front(self, front: Sequence[FrontEntry]) -> None:
+        """Write front.csv and front/ID.json."""
+        with self._reporting():
+            (self.path / "front").mkdir(exist_ok=True)
+        for entry in front:
             self.write(f"front/{entry.id}.json", entry.policy.to_json())
-        rows: list[dict[str, Any]] = [{"id": entry.id, **entry.row()} for entry in result.front]
-        self._write_csv("front.csv", rows)
+        self._write_csv("front.csv", [{"id": entry.id, **entry.row()} for entry in front])
+
+    def save(self, result: SearchResult) -> None:
+        """Write policy.json and result.json."""
         self.write("policy.json", result.policy.to_json())
         self.write("result.json", json.dumps(result.as_json(), indent=1) + "\n")
 
-    def _check_same(self, settings: dict[str, Any]) -> None:
-        try:
-            before = json.loads((self.path / "run.json").read_text())["settings"]
-        except (OSError, ValueError, KeyError, TypeError):
-            raise RunError(f"{self.path} holds no run to resume; leave out --resume to begin one") from None
-        changed = sorted(key for key in {*before, *settings} if before.get(key) != settings.get(key))
-        if changed:
+    def _check_fresh(self) -> None:
+        """Refuse a folder that holds anything but what a search leaves that was killed while it began."""
+        begun = (_LOCK, "network.json", "hardware.yaml", "hardware.csv")
+        empty = not self.path.exists() or (
+            self.path.is_dir()
+            and all(path.name.removesuffix(".part") in (*begun, _RUN) for path in self.path.iterdir())
+        )
+        if not empty or (self.path / _RUN).exists():
             raise RunError(
-                f"{self.path} was begun with other settings ({changed[0]}: {before.get(changed[0])!r}, now "
-                f"{settings.get(changed[0])!r}); resume with the same ones or give a new folder with --out"
+                f"{self.path} is not empty; give a new folder with --out, or go on with that run by --resume"
             )
 
-    def _read_history(self) -> dict[str, Score]:
-        """Scores by policy; a last line that was cut short by a kill is dropped from the file."""
-        if not self._history.exists():
-            return {}
-        recorded: dict[str, Score] = {}
-        whole: list[str] = []
-        lines = self._history.read_text().splitlines()
-        for number, line in enumerate(lines, 1):
-            try:
-                row = json.loads(line)
-                recorded[row["policy"]] = Score(**row["score"])
-            except (ValueError, KeyError, TypeError):
-                if number == len(lines):
-                    break
-                raise RunError(f"{self._history}: line {number} is damaged; remove it and resume again") from None
-            whole.append(line + "\n")
-        self.write(self._history.name, "".join(whole))
-        return recorded
+    def _check_same(self, settings: dict[str, Any]) -> None:
+        values = _read_json(self.path / _RUN)
+        if values is None:
+            raise RunError(f"{self.path} holds no run to resume; leave out --resume to begin one")
+        before = values.get("settings")
+        if not isinstance(before, dict):
+            raise RunError(f"{self.path / _RUN}: no settings inside; begin the run again in a new folder")
+        check_same(self.path, before, settings)
+
+
+def open_folder(path: Path, name: str, settings: dict[str, Any], *, resume: bool) -> Path:
+    """Make a folder whose file ``name`` holds what was asked for, or find it again.
+
+    Raises:
+        RunError: it holds something else, or cannot be written.
+    """
+    if resume:
+        before = _read_json(path / name)
+        if before is None:
+            raise RunError(f"{path} holds nothing to resume; leave out --resume to begin")
+        check_same(path, before, settings)
+        return path
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise RunError(f"{path} is not empty; give a new folder with --out, or go on with it by --resume")
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        write_atomic(path / name, json.dumps(settings, indent=1) + "\n")
+    except OSError as error:
+        raise RunError(f"cannot write to {path} ({reason(error)}); give another folder with --out") from None
+    return path
+
+
+def check_same(path: Path, before: dict[str, Any], settings: dict[str, Any]) -> None:
+    """Check that a folder was begun with the settings that it is to go on with.
+
+    Raises:
+        RunError: it was not; the message names the first setting that differs.
+    """
+    changed = sorted(key for key in {*before, *settings} if before.get(key) != settings.get(key))
+    if changed:
+        was, now = (reprlib.repr(values.get(changed[0])) for values in (before, settings))
+        raise RunError(
+            f"{path} was begun with other settings ({changed[0][:60]}: {was}, now {now}); "
+            "resume with the same ones or give a new folder with --out"
+        )
+
+
+def _read_json(path: Path) -> dict[str, Any] | None:
+    """The object in a JSON file, or None where there is no file."""
+    try:
+        values = parse_json(read_text(path, _MAX_RUN_BYTES))
+    except OSError:
+        return None
+    except LimitError as error:
+        raise RunError(f"{path}: damaged ({error}); begin the run again in a new folder") from None
+    if not isinstance(values, dict):
+        raise RunError(f"{path}: no settings inside; begin the run again in a new folder")
+    return values
 
 
 def file_hash(path: str | Path) -> str:

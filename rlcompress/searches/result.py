@@ -3,9 +3,10 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from torch import nn
-
 from rlcompress.candidates import Candidates
+from rlcompress.evaluation import Metric
+from rlcompress.integer import IntegerNetwork, lower
+from rlcompress.searches.summary import summary_of
 from rlcompress.spec import CompressionPolicy
 
 
@@ -16,8 +17,8 @@ class Figures:
     Attributes:
         energy_uj: an inference, in microjoules.
         latency_ms: an inference, in milliseconds.
-        metric_search: percent on the search images that candidates were not scored on.
-        metric_test: percent on the test images.
+        metric_search: metric on the search images that candidates were not scored on.
+        metric_test: metric on the test images.
     """
 
     energy_uj: float
@@ -34,8 +35,10 @@ class FrontEntry:
         id: of the policy.
         figures: its cost and metrics.
         energy_saved_pct: against dense 8 bits.
-        drop_search: points lost against the pretrained network on the same search images.
-        drop_test: points lost on the test images.
+        drop_search: lost of the metric, in its unit, against the pretrained network on the same search images.
+        drop_search_error: its standard error.
+        drop_test: lost on the test images.
+        drop_test_error: its standard error.
         images_test: how many those are.
         policy: what is done to every layer.
     """
@@ -44,17 +47,20 @@ class FrontEntry:
     figures: Figures
     energy_saved_pct: float
     drop_search: float
+    drop_search_error: float
     drop_test: float
+    drop_test_error: float
     images_test: int
     policy: CompressionPolicy
 
     def row(self) -> dict[str, Any]:
         """The entry as a row of front.csv and the ``best`` of result.json."""
-        rest = ("energy_saved_pct", "drop_search", "drop_test", "images_test")
+        drops = ("drop_search", "drop_search_error", "drop_test", "drop_test_error")
+        rest = ("energy_saved_pct", *drops, "images_test")
         return {**asdict(self.figures), **{key: getattr(self, key) for key in rest}}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class SearchResult:
     """The outcome of a search.
 
@@ -62,12 +68,15 @@ class SearchResult:
         network: name.
         hardware: name.
         target: what was made small.
+        metric: what networks were judged by.
         seed: of the search.
+        max_drop: points that might be lost.
         evaluations: real evaluations.
         seconds: wall-clock, setting up and final tests included.
         baseline: the pretrained network; its cost at dense 8 bits.
-        reference: the same at dense 16 bits.
+        reference: the same at dense 16 bits; None where the accelerator has no such width.
         best: the cheapest policy within the allowed drop.
+        best_by_goal: allowed drop -> the cheapest policy within it, for every goal that was reached.
         front: the Pareto front, most saved first.
         bank: where compressed networks come from.
     """
@@ -75,12 +84,15 @@ class SearchResult:
     network: str
     hardware: str
     target: str
+    metric: Metric
     seed: int
+    max_drop: float
     evaluations: int
     seconds: float
     baseline: Figures
-    reference: Figures
+    reference: Figures | None
     best: FrontEntry
+    best_by_goal: dict[float, FrontEntry]
     front: tuple[FrontEntry, ...]
     bank: Candidates
 
@@ -89,13 +101,34 @@ class SearchResult:
         """The best policy."""
         return self.best.policy
 
-    def compressed(self) -> nn.Module:
-        """The network compressed by the best policy, in eval mode: images [N, C, H, W] -> logits."""
-        return self.bank.stitch(self.policy.choices)
+    def compressed(self, engine: str = "auto") -> IntegerNetwork:
+        """The network compressed by the best policy, in integers: normalised images [N, C, H, W] -> logits.
+
+        Args:
+            engine: name in `rlcompress.integer.ENGINES`; the logits do not depend on it.
+        """
+        return lower(self.bank.final(self.policy.choices), engine=engine)
+
+    def __repr__(self) -> str:
+        """The summary table, as prompts show it."""
+        return summary_of(self).to_text()
+
+    def _repr_html_(self) -> str:
+        """The summary table, as notebooks show it."""
+        return summary_of(self).to_html()
 
     def as_json(self) -> dict[str, Any]:
         """What result.json holds."""
-        keys = ("network", "hardware", "target", "seed", "evaluations", "seconds")
+        keys = ("network", "hardware", "target", "seed", "max_drop", "evaluations", "seconds")
         head = {key: getattr(self, key) for key in keys}
-        figures = {"baseline": asdict(self.baseline), "baseline_16bit": asdict(self.reference)}
-        return {**head, **figures, "best": {"id": self.best.id, **self.best.row()}}
+        head |= {"metric": self.metric.name, "metric_unit": self.metric.unit}
+        reference = None if self.reference is None else asdict(self.reference)
+        figures = {"baseline": asdict(self.baseline), "baseline_16bit": reference}
+        goals = {f"{goal:g}": {"id": entry.id, **entry.row()} for goal, entry in self.best_by_goal.items()}
+        return {
+            **head,
+            "repair": self.bank.repair,
+            **figures,
+            "best": {"id": self.best.id, **self.best.row()},
+            "best_by_goal": goals,
+        }

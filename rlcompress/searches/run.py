@@ -7,20 +7,27 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from stable_baselines3.common.logger import Logger
+from stable_baselines3.common.type_aliases import MaybeCallback
 
-from rlcompress.data import DataSplits, ImageSet
+from rlcompress.data import DataSplits, Images, ImageSet
 from rlcompress.envs import Outcome, Problem, policy_id
-from rlcompress.errors import RunError
+from rlcompress.errors import HardwareError, RunError
 from rlcompress.evaluation import Evaluator, Score
 from rlcompress.hw_models import HardwareModel
+from rlcompress.integer import IntegerNetwork
 from rlcompress.network.cards import NetworkCard
 from rlcompress.network.trace import TracedNetwork
+from rlcompress.report import write_report
+from rlcompress.report.pictures import run_pictures
+from rlcompress.searches.doubts import warn_of_doubts
 from rlcompress.searches.folder import RunFolder
-from rlcompress.searches.methods import METHODS, propose
+from rlcompress.searches.methods import check_method, propose
 from rlcompress.searches.result import Figures, FrontEntry, SearchResult
-from rlcompress.searches.selection import finalists, pareto
+from rlcompress.searches.selection import best_within, cautious_drop, finalists, pareto
 from rlcompress.searches.settings import SearchSettings
 from rlcompress.searches.telemetry import Telemetry
+from rlcompress.searches.watch import Watch
 from rlcompress.spec import REFERENCE_BITS, ChoiceBatch, CompressionPolicy
 from rlcompress.threads import one_thread
 
@@ -30,7 +37,7 @@ class Progress:
     """Where a search stands.
 
     Attributes:
-        phase: ``sensitivity``, ``search`` or ``final``.
+        phase: ``sensitivity``, ``search``, ``rounding`` (steps of learned rounding in the final phase) or ``final``.
         done: steps of the phase.
         total: steps that the phase will take; None where only a time limit ends it.
         best_saved_pct: most energy saved so far by a policy whose measured drop is allowed.
@@ -56,106 +63,187 @@ def run_search(
     settings: SearchSettings,
     folder: RunFolder | None = None,
     on_progress: OnProgress | None = None,
+    *,
+    callback: MaybeCallback = None,
+    logger: Logger | None = None,
 ) -> SearchResult:
     """Search a policy.
 
-    Candidates are scored on the first search images, finalists on those that remain, the front on the test images
-    once at the end.
+    Candidates are scored on the first search images, the final networks of finalists on those that remain as well, and
+    those of the front on the test images once at the end.
 
     Args:
         network: a traced, pretrained network.
-        card: its normalisation.
+        card: its normalisation and metric.
         data: images, split by purpose.
         hardware: the accelerator.
         settings: of the search.
         folder: to write to; None keeps everything in memory.
         on_progress: called after every step of every phase.
+        callback: Stable-Baselines3's, for agents that learn.
+        logger: Stable-Baselines3's; its outputs get the search's and the agent's scalars, beside the folder's events.
 
     Raises:
-        RunError: an unknown agent, or no policy stays within the allowed drop.
+        RunError: an unknown agent, a callback for one that does not learn, or no policy stays within the allowed drop.
         RlcompressError: images, network and hardware do not fit together.
     """
-    if settings.agent not in METHODS:
-        raise RunError(f"unknown agent {settings.agent!r}; choose from {', '.join(METHODS)}")
+    try:
+        return _run(network, card, data, hardware, settings, folder, on_progress, callback, logger)
+    finally:
+        if folder is not None:
+            folder.release()
+
+
+def _run(
+    network: TracedNetwork,
+    card: NetworkCard,
+    data: DataSplits,
+    hardware: HardwareModel,
+    settings: SearchSettings,
+    folder: RunFolder | None,
+    on_progress: OnProgress | None,
+    callback: MaybeCallback,
+    logger: Logger | None,
+) -> SearchResult:
+    check_method(settings.agent, callback)
     started = time.monotonic()
     report = on_progress or (lambda _progress: None)
     torch.manual_seed(settings.seed)
     problem = Problem.of(
-        network, card, data, hardware, settings.problem, lambda i, n: report(Progress("sensitivity", i, n))
+        network,
+        card,
+        data,
+        hardware,
+        settings.problem,
+        lambda i, n: report(Progress("sensitivity", i, n)),
+        folder.read_sensitivity() if folder else (),
     )
-    problem.budget = settings.evaluations
     problem.deadline = None if settings.minutes is None else started + 60.0 * settings.minutes
-    _explore(problem, settings, folder, report)
-    fresh = _evaluator(problem, card, _fresh_search_images(data, settings))
-    chosen, scores, drops = _rescored(problem, settings, fresh, report)
-    if drops.min() > settings.max_drop:
-        raise RunError(
-            f"no policy loses at most {settings.max_drop:g} points: the nearest loses {drops.min():.2f}; "
-            "allow more with --max-drop, or more bits with --max-bits"
-        )
-    tested = _evaluator(problem, card, data.test)
-    ranked = pareto(np.array([o.saved_pct for o in chosen]), drops)
-    front = []
-    for i in ranked:
-        score = tested.score(problem.bank.stitch(problem.choices(chosen[i].choices)))
-        front.append(_entry(problem, chosen[i], scores[i], score))
-        report(Progress("final", len(chosen) + len(front), len(chosen) + len(ranked)))
-    best = next(entry for entry, i in zip(front, ranked, strict=True) if drops[i] <= settings.max_drop)
-    baseline, reference = (_dense_figures(problem, bits, fresh, tested) for bits in (8, REFERENCE_BITS))
-    result = SearchResult(
-        network=network.name,
-        hardware=hardware.name,
-        target=settings.problem.target,
-        seed=settings.seed,
-        evaluations=problem.evaluations,
-        seconds=time.monotonic() - started,
-        baseline=baseline,
-        reference=reference,
-        best=best,
-        front=tuple(front),
-        bank=problem.bank,
-    )
     if folder is not None:
-        folder.save(result)
+        folder.begin(_inputs(problem, card, data, settings), problem)
+    path = folder.path if folder else None
+    warn_of_doubts(problem, data, path)
+    dense_uj = float(problem.costs(problem.space.uniform(8)).energy_uj[0])
+    with Telemetry(path, logger, dense_uj) as telemetry:
+        explore(problem, settings, folder, report, telemetry, Watch(path, telemetry.agent_logger(), callback))
+        result = _concluded(problem, card, data, settings, folder, report, started)
+        if folder is not None:
+            folder.save(result)
+            write_report([folder.path])
+            telemetry.finish(run_pictures(folder.path), settings.as_json(), result.best.row())
     return result
 
 
-def _explore(problem: Problem, settings: SearchSettings, folder: RunFolder | None, report: OnProgress) -> None:
+def _concluded(
+    problem: Problem,
+    card: NetworkCard,
+    data: DataSplits,
+    settings: SearchSettings,
+    folder: RunFolder | None,
+    report: OnProgress,
+    started: float,
+) -> SearchResult:
+    """Choose among the candidates on fresh search images, and look at the test images once."""
+    fresh = evaluator_of(problem, card, fresh_search_images(data, settings))
+    chosen, networks, scores, drops = finished(problem, settings, fresh, report)
+    tested = evaluator_of(problem, card, data.test)
+    saved = np.array([o.saved_pct for o in chosen])
+    ranked = pareto(saved, drops)
+    front = []
+    for i in ranked:
+        front.append(_entry(problem, chosen[i], scores[i], tested.score(networks[i])))
+        report(Progress("final", len(chosen) + len(front), len(chosen) + len(ranked)))
+    if folder is not None:
+        folder.save_front(front)
+    reached = {goal: best_within(saved[ranked], drops[ranked], goal) for goal in settings.all_goals}
+    best_by_goal = {goal: front[i] for goal, i in reached.items() if i is not None}
+    if settings.max_drop not in best_by_goal:
+        unit = problem.evaluator.metric.unit
+        raise RunError(
+            f"no policy loses at most {settings.max_drop:g} {unit}: the nearest loses {drops.min():.2f}; "
+            "allow more with --max-drop, or more bits with --max-bits"
+        )
+    return SearchResult(
+        network=problem.network.name,
+        hardware=problem.hardware.name,
+        target=settings.problem.target,
+        metric=problem.evaluator.metric,
+        seed=settings.seed,
+        max_drop=settings.max_drop,
+        evaluations=problem.evaluations,
+        seconds=time.monotonic() - started,
+        baseline=_dense_figures(problem, 8, fresh, tested),
+        reference=_reference_figures(problem, fresh, tested),
+        best=best_by_goal[settings.max_drop],
+        best_by_goal=best_by_goal,
+        front=tuple(front),
+        bank=problem.bank,
+    )
+
+
+def _inputs(problem: Problem, card: NetworkCard, data: DataSplits, settings: SearchSettings) -> dict[str, object]:
+    """What run.json tells of the inputs beside the settings; test images are not looked at, so not counted yet."""
+    final = fresh_search_images(data, settings)
+    images = {
+        "calibration": len(data.calibration),
+        "scored": min(settings.problem.score_images, len(data.search)),
+        "final": len(final),
+    }
+    metric = problem.evaluator.metric
+    return {
+        "network": problem.network.reference.model_dump(),
+        "input": {"shape": list(card.input_shape), "mean": list(card.mean), "std": list(card.std)},
+        "data": {"name": data.name, "sha256": data.fingerprint},
+        "metric": {"name": metric.name, "label": metric.label, "unit": metric.unit},
+        "images": images,
+    }
+
+
+def explore(
+    problem: Problem,
+    settings: SearchSettings,
+    folder: RunFolder | None,
+    report: OnProgress,
+    telemetry: Telemetry,
+    watch: Watch,
+) -> None:
     """Let the method propose policies, with every evaluation recorded, logged and reported."""
     best = 0.0
+    problem.budget = settings.evaluations
     if folder is not None:
-        folder.begin()
         folder.save_sensitivity(problem.sensitivity)
         problem.recorded = folder.recorded
-    with Telemetry(folder.path if folder else None) as telemetry:
 
-        def on_outcome(outcome: Outcome) -> None:
-            nonlocal best
-            if outcome.score.drop <= settings.max_drop:
-                best = max(best, outcome.saved_pct)
-            if folder is not None:
-                folder.append(outcome)
-            telemetry.write(outcome, best)
-            report(Progress("search", outcome.number, settings.evaluations, best, outcome))
+    def on_outcome(outcome: Outcome) -> None:
+        nonlocal best
+        if outcome.score.drop <= settings.max_drop:
+            best = max(best, outcome.saved_pct)
+        if folder is not None:
+            folder.append(outcome, problem.choices(outcome.choices))
+        telemetry.write(outcome, best)
+        report(Progress("search", outcome.number, settings.evaluations, best, outcome))
 
-        problem.on_outcome = on_outcome
-        propose(problem, settings, folder.path if folder else None)
+    problem.on_outcome = on_outcome
+    propose(problem, settings, watch)
 
 
-def _rescored(
+def finished(
     problem: Problem, settings: SearchSettings, fresh: Evaluator, report: OnProgress
-) -> tuple[list[Outcome], list[Score], NDArray[np.float64]]:
-    """Finalists, their scores on fresh search images, and the larger of each one's two measured drops: [F].
-
-    The best of several drops measured on few images is luck; a policy counts as within a drop if both sets of images
-    say so.
-    """
-    chosen = finalists(list(problem.outcomes.values()), settings.max_drop)
-    scores = []
-    for i, outcome in enumerate(chosen):
-        scores.append(fresh.score(problem.bank.stitch(problem.choices(outcome.choices))))
+) -> tuple[list[Outcome], list[IntegerNetwork], list[Score], NDArray[np.float64]]:
+    """Finalists, their final networks and scores on fresh search images, and the `cautious_drop` of each: [F]."""
+    chosen = finalists(list(problem.outcomes.values()), settings.candidate_goals)
+    networks: list[IntegerNetwork] = []
+    scores, drops = [], []
+    if problem.workers == 1:  # other processes cannot call back
+        problem.bank.on_step = lambda i, n: report(Progress("rounding", len(networks) * n + i, len(chosen) * n))
+    finals = problem.finals([outcome.choices for outcome in chosen], (fresh, problem.evaluator))
+    for i, (network, (score, again)) in enumerate(finals):
+        networks.append(network)
+        scores.append(score)
+        drops.append(cautious_drop(score, again))
         report(Progress("final", i + 1, 2 * len(chosen)))
-    return chosen, scores, np.array([max(o.score.drop, s.drop) for o, s in zip(chosen, scores, strict=True)])
+    problem.bank.on_step = None
+    return chosen, networks, scores, np.array(drops)
 
 
 def _entry(problem: Problem, outcome: Outcome, search: Score, test: Score) -> FrontEntry:
@@ -169,7 +257,9 @@ def _entry(problem: Problem, outcome: Outcome, search: Score, test: Score) -> Fr
         ),
         energy_saved_pct=_energy_saved_pct(problem, outcome),
         drop_search=search.drop,
+        drop_search_error=search.drop_error,
         drop_test=test.drop,
+        drop_test_error=test.drop_error,
         images_test=test.images,
         policy=_policy(problem, outcome.choices, search.drop),
     )
@@ -182,6 +272,7 @@ def _policy(problem: Problem, choices: ChoiceBatch, drop: float) -> CompressionP
         network=problem.network.reference,
         hardware=problem.hardware.name,
         metrics={
+            "repair": problem.bank.repair,
             "energy_uj": round(float(cost.energy_uj[0]), 6),
             "latency_ms": round(float(cost.latency_ms[0]), 6),
             "drop_search": round(drop, 4),
@@ -204,7 +295,15 @@ def _dense_figures(problem: Problem, bits: int, search: Evaluator, test: Evaluat
     )
 
 
-def _fresh_search_images(data: DataSplits, settings: SearchSettings) -> ImageSet:
+def _reference_figures(problem: Problem, search: Evaluator, test: Evaluator) -> Figures | None:
+    """Those at 16 bits; None where the accelerator has no such width."""
+    try:
+        return _dense_figures(problem, REFERENCE_BITS, search, test)
+    except HardwareError:
+        return None
+
+
+def fresh_search_images(data: DataSplits, settings: SearchSettings) -> ImageSet:
     """Search images that no candidate was scored on; all of them where none is left."""
     used = settings.problem.score_images
     if len(data.search) <= used:
@@ -212,5 +311,6 @@ def _fresh_search_images(data: DataSplits, settings: SearchSettings) -> ImageSet
     return data.search.part(torch.arange(used, len(data.search)))
 
 
-def _evaluator(problem: Problem, card: NetworkCard, images: ImageSet) -> Evaluator:
-    return Evaluator(problem.network.graph, images.normalized(slice(None), card.mean, card.std), images.labels)
+def evaluator_of(problem: Problem, card: NetworkCard, images: Images) -> Evaluator:
+    """Scores on images that are normalised as the card says, by its metric."""
+    return Evaluator(problem.network.graph, images, card)

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rlcompress.envs import Outcome
+from rlcompress.evaluation import Score
 
 _BOLDEST = 8  # policies within the allowed drop
 _SPREAD = 5  # policies over the whole front
@@ -14,15 +15,16 @@ _LEAST_SPREAD = 0.1  # points; a fit on few outcomes would look too good
 
 
 def blended_drops(outcomes: Sequence[Outcome]) -> NDArray[np.float64]:
-    """Drops in points, each blended with what its logit error predicts: [O].
+    """Drops in points, each blended with what its error predicts: [O].
 
     A drop measured on a thousand images is uncertain by some tenths of a point, and the best of many measured drops
-    is mostly luck. The logit error on the same images is much less noisy and nearly proportional to the drop; each
-    measured drop is shrunk towards that prediction by the ratio of the two uncertainties (empirical Bayes).
+    is mostly luck. The KL divergence on the same images (without classes: the outputs' error) is less noisy and nearly
+    proportional to the drop; each measured drop is shrunk towards that prediction by the ratio of the two uncertainties
+    (empirical Bayes).
     """
     drop = np.array([o.score.drop for o in outcomes])
     noise = np.array([max(o.score.drop_error, 1e-3) for o in outcomes])
-    error = np.array([o.score.logit_mse for o in outcomes])
+    error = np.array([o.score.logit_mse if o.score.kl is None else o.score.kl for o in outcomes])
     mild = drop <= _MILD_POINTS
     if not np.any(mild & (error > 0)):
         return drop
@@ -33,18 +35,31 @@ def blended_drops(outcomes: Sequence[Outcome]) -> NDArray[np.float64]:
     return np.asarray(np.where(mild, trust * drop + (1 - trust) * slope * error, drop))
 
 
-def finalists(outcomes: Sequence[Outcome], max_drop: float) -> list[Outcome]:
-    """Policies to score on more images: the cheapest within the allowed drop, and a spread over the front.
+def finalists(outcomes: Sequence[Outcome], goals: Sequence[float]) -> list[Outcome]:
+    """Policies to score on more images: the cheapest within each allowed drop, and a spread over the front.
 
     Always among them is the policy of least blended drop, so that something mild is left if the others fail.
     """
     drops = blended_drops(outcomes)
     saved = np.array([o.saved_pct for o in outcomes])
-    allowed = [int(i) for i in np.argsort(-saved, kind="stable") if drops[i] <= max_drop][:_BOLDEST]
+    order = np.argsort(-saved, kind="stable")
+    allowed = [int(i) for goal in goals for i in order[drops[order] <= goal][:_BOLDEST]]
     front = pareto(saved, drops)
     spread = [front[int(i)] for i in np.linspace(0, len(front) - 1, min(_SPREAD, len(front))).round()]
     chosen = dict.fromkeys([*allowed, *spread, int(np.argmin(drops))])
     return [outcomes[i] for i in chosen]
+
+
+def cautious_drop(fresh: Score, scored: Score) -> float:
+    """The drop that a finalist is judged by: the larger of that on fresh images and that on all search images.
+
+    Args:
+        fresh: on images that no candidate was scored on, so that luck among candidates is not in it.
+        scored: of the same network, on the images that candidates were scored on. Alone they are few, and their noise
+            refuses policies that are well within the drop.
+    """
+    images = fresh.images + scored.images
+    return max(fresh.drop, (fresh.drop * fresh.images + scored.drop * scored.images) / images)
 
 
 def pareto(saved: NDArray[np.float64], drops: NDArray[np.float64]) -> list[int]:
@@ -56,3 +71,9 @@ def pareto(saved: NDArray[np.float64], drops: NDArray[np.float64]) -> list[int]:
             front.append(int(i))
             least = drops[i]
     return front
+
+
+def best_within(saved: NDArray[np.float64], drops: NDArray[np.float64], goal: float) -> int | None:
+    """Position of the policy that saves most with a drop of at most ``goal``; None if there is none."""
+    allowed = np.flatnonzero(drops <= goal)
+    return int(allowed[np.argmax(saved[allowed])]) if len(allowed) else None

@@ -1,11 +1,14 @@
 """`SearchSettings`: everything that decides what a search does."""
 
 import math
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, Self
 
 from rlcompress.envs.problem import ProblemSettings
 from rlcompress.errors import RunError
+
+_RELIEF = {"t2": 1.9}  # drop of a candidate over that of its final network: 1.5 to 2.5 for twelve policies of ResNet-20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,6 +21,10 @@ class SearchSettings:
         minutes: wall-clock minutes, or None.
         agent: name in `rlcompress.searches.methods.METHODS`.
         seed: of everything that is drawn by chance.
+        agent_from: file of a trained composite agent to start from, or None.
+        agent_settings: changes of `CompositeSearchSettings` by name.
+        goals: further allowed drops that the same search serves, in points.
+        workers: processes that finalists and batches of policies are spread over; what is found does not depend on it.
         problem: target, granularities, bits and scoring images.
 
     Raises:
@@ -29,23 +36,67 @@ class SearchSettings:
     minutes: float | None = None
     agent: str = "composite"
     seed: int = 0
+    agent_from: str | None = None
+    agent_settings: Mapping[str, Any] = field(default_factory=dict)
+    goals: tuple[float, ...] = ()
+    workers: int = 1
     problem: ProblemSettings = field(default_factory=ProblemSettings)
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.max_drop < math.inf:
             raise RunError(f"max-drop must be 0 or more points, got {self.max_drop}")
+        for goal in self.goals:
+            if not 0.0 <= goal < math.inf:
+                raise RunError(f"goals must be 0 or more points, got {goal}")
+        if self.agent_from is not None and self.agent != "composite":
+            raise RunError(f"agent_from is for the agent 'composite', not for {self.agent!r}; leave one of them out")
         if self.evaluations is None and self.minutes is None:
             raise RunError("give a number of evaluations or of minutes")
         if self.evaluations is not None and self.evaluations < 1:
             raise RunError(f"evaluations must be at least 1, got {self.evaluations}")
         if self.minutes is not None and not 0.0 < self.minutes < math.inf:
             raise RunError(f"minutes must be above 0, got {self.minutes}")
+        if not 1 <= self.workers <= 1024:
+            raise RunError(f"workers must be from 1 to 1024, got {self.workers}")
         if not 0 <= self.seed < 2**32:
             raise RunError(f"seed must be from 0 to 2^32 - 1, got {self.seed}")
 
+    @classmethod
+    def of(cls, changes: Mapping[str, Any]) -> Self:
+        """Settings from single ones by name, those of `ProblemSettings` among them; lists stand for tuples.
+
+        Raises:
+            RunError: a name is no setting, or a value is out of its range.
+        """
+        own, inner = ({entry.name for entry in fields(of)} - {"problem"} for of in (cls, ProblemSettings))
+        unknown = sorted(set(changes) - own - inner)
+        if unknown:
+            raise RunError(f"unknown setting {unknown[0]!r}; choose from {', '.join(sorted(own | inner))}")
+        values: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in changes.items()
+        }
+        problem = ProblemSettings(**{name: values.pop(name) for name in inner & values.keys()})
+        return cls(**values, problem=problem)
+
+    @property
+    def all_goals(self) -> tuple[float, ...]:
+        """Every allowed drop that the search serves, ``max_drop`` first, without repetition."""
+        return tuple(dict.fromkeys((self.max_drop, *self.goals)))
+
+    @property
+    def candidate_goals(self) -> tuple[float, ...]:
+        """The drops that candidates are proposed for, the first above all.
+
+        A candidate gets less repair than a policy that is kept, so that with learned rounding those at a larger drop
+        may end within each goal.
+        """
+        relief = _RELIEF.get(self.problem.repair, 1.0)
+        return tuple(dict.fromkeys((*(relief * goal for goal in self.all_goals), *self.all_goals)))
+
     def as_json(self) -> dict[str, Any]:
-        """The settings as JSON-able values."""
+        """The settings that decide what is found, as JSON-able values."""
         own = {key: getattr(self, key) for key in ("max_drop", "evaluations", "minutes", "agent", "seed")}
-        inner = ("target", "granularities", "min_bits", "max_bits", "score_images")
+        own |= {"goals": list(self.goals), "agent_from": self.agent_from, "agent_settings": dict(self.agent_settings)}
+        inner = ("target", "granularities", "min_bits", "max_bits", "score_images", "repair", "correction")
         values = {key: getattr(self.problem, key) for key in inner}
         return {**own, **values, "granularities": list(self.problem.granularities)}

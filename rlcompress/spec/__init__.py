@@ -5,6 +5,7 @@ Imports neither torch nor any other part of rlcompress, so that hardware models 
 
 from rlcompress.spec.batch import ChoiceBatch
 from rlcompress.spec.choice import GRANULARITIES, KEEP_RATIO_STEP, REFERENCE_BITS, LayerChoice, keep_count
+from rlcompress.spec.files import specs_from_json, specs_to_json
 from rlcompress.spec.granularity import FIXED_KEEP_RATIOS, applies, offered_keep_ratios
 from rlcompress.spec.layer import COMPRESSIBLE_KINDS, KINDS, LayerSpec, fingerprint
 from rlcompress.spec.policy import CompressionPolicy, LayerEntry, NetworkReference, policy_json_schema
@@ -29,4 +30,6 @@ __all__ = [
     "keep_count",
     "offered_keep_ratios",
     "policy_json_schema",
+    "specs_from_json",
+    "specs_to_json",
 ]

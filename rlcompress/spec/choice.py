@@ -58,7 +58,7 @@ class LayerChoice(BaseModel):
         try:
             super().__init__(**values)
         except ValidationError as error:
-            label = f"layer {values['name']!r}" if "name" in values else "layer choice"
+            label = f"layer {str(values['name'])[:60]!r}" if "name" in values else "layer choice"
             raise PolicyError(f"{label}: {first_problem(error)}") from None
 
     @model_validator(mode="after")

@@ -13,6 +13,8 @@ COMPRESSIBLE_KINDS = ("conv", "depthwise", "linear")
 KINDS = (*COMPRESSIBLE_KINDS, "matmul", "pool", "add")
 """All kinds; those without weights cost traffic, vector cycles or MACs but take no choice."""
 
+_MAX_SIZE = 1_000_000_000
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LayerSpec:
@@ -43,7 +45,7 @@ class LayerSpec:
         input_density: share of nonzero input activations, 0 to 1, profiled on calibration images; 1 if unknown.
 
     Raises:
-        NetworkError: a size is not positive, the kind is unknown, or strata do not add up to K.
+        NetworkError: a size is not positive or beyond all networks, the kind is unknown, or strata do not add up to K.
     """
 
     name: str
@@ -71,8 +73,8 @@ class LayerSpec:
         channels = (self.out_channels, self.in_channels, self.groups, *self.strata)
         window = (self.kernel_height, self.kernel_width, self.stride)
         sizes = (*channels, self.out_height, self.out_width, self.in_height, self.in_width, *window)
-        if min(sizes) < 1:
-            raise NetworkError(f"layer {self.name!r}: every size must be at least 1, got {sizes}")
+        if min(sizes) < 1 or max(sizes) > _MAX_SIZE:
+            raise NetworkError(f"layer {self.name!r}: every size must be 1 to {_MAX_SIZE}, got {sizes}")
         if sum(self.strata) != self.out_channels:
             raise NetworkError(f"layer {self.name!r}: strata {self.strata} do not add up to {self.out_channels}")
         if not 0.0 <= self.input_density <= 1.0:

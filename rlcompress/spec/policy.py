@@ -1,6 +1,7 @@
 """`CompressionPolicy`: one `LayerChoice` a layer, with its versioned JSON (``policy.json``)."""
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -8,18 +9,22 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from rlcompress.errors import PolicyError, first_problem
+from rlcompress.files import LimitError, parse_json, read_text, reason, write_atomic
 from rlcompress.spec.choice import LayerChoice
-from rlcompress.spec.layer import LayerSpec
+from rlcompress.spec.layer import LayerSpec, fingerprint
 
-_MAX_FILE_BYTES = 10_000_000
+_MAX_FILE_BYTES = 2_000_000
+_MAX_LAYERS = 5_000
 
+_Text = Annotated[str, Field(min_length=1, max_length=500)]
 _Finite = Annotated[float, Field(allow_inf_nan=False)]  # JSON has no NaN
+_Integer = Annotated[int, Field(ge=-(2**63), lt=2**63)]
 
 
 class LayerEntry(LayerChoice):
     """A `LayerChoice` with the full module name of its layer."""
 
-    name: str = Field(min_length=1)
+    name: _Text
 
     @property
     def choice(self) -> LayerChoice:
@@ -32,7 +37,7 @@ class NetworkReference(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: str = Field(min_length=1)
+    name: _Text
     fingerprint: str = Field(pattern="^[0-9a-f]{16}$")
 
 
@@ -54,19 +59,19 @@ class CompressionPolicy(BaseModel):
 
     schema_version: Literal[1] = 1
     network: NetworkReference
-    hardware: str = Field(min_length=1)
-    metrics: dict[str, _Finite | int | str | None] = Field(default_factory=dict)
-    layers: tuple[LayerEntry, ...] = Field(min_length=1)
+    hardware: _Text
+    metrics: dict[str, _Finite | _Integer | str | None] = Field(default_factory=dict, max_length=1000)
+    layers: tuple[LayerEntry, ...] = Field(min_length=1, max_length=_MAX_LAYERS)
 
     def __init__(self, /, **values: Any) -> None:
         try:
             super().__init__(**values)
         except ValidationError as error:
             raise PolicyError(f"policy: {first_problem(error)}") from None
-        names = [entry.name for entry in self.layers]
-        doubled = sorted({name for name in names if names.count(name) > 1})
-        if doubled:
-            raise PolicyError(f"policy: layer {doubled[0]!r} is listed twice; keep one entry a layer")
+        counts = Counter(entry.name for entry in self.layers)
+        doubled = next((name for name, count in counts.items() if count > 1), None)
+        if doubled is not None:
+            raise PolicyError(f"policy: layer {doubled!r} is listed twice; keep one entry a layer")
 
     def __iter__(self) -> Iterator[tuple[str, LayerChoice]]:  # type: ignore[override]
         return ((entry.name, entry.choice) for entry in self.layers)
@@ -109,8 +114,8 @@ class CompressionPolicy(BaseModel):
             PolicyError: the text is not JSON or not a valid policy; the message names the entry and the mend.
         """
         try:
-            values = json.loads(text)
-        except (ValueError, RecursionError) as error:
+            values = parse_json(text)
+        except LimitError as error:
             raise PolicyError(f"{source}: not valid JSON ({error}); write it again with `rlcompress search`") from None
         if not isinstance(values, dict):
             raise PolicyError(f"{source}: a policy is a JSON object with the keys {', '.join(cls.model_fields)}")
@@ -121,7 +126,7 @@ class CompressionPolicy(BaseModel):
 
     def save(self, path: str | Path) -> None:
         """Write the policy to a JSON file."""
-        Path(path).write_text(self.to_json())
+        write_atomic(path, self.to_json())
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
@@ -131,19 +136,19 @@ class CompressionPolicy(BaseModel):
             PolicyError: the file cannot be read or does not hold a valid policy.
         """
         try:
-            if Path(path).stat().st_size > _MAX_FILE_BYTES:
-                raise PolicyError(f"{path}: larger than {_MAX_FILE_BYTES} bytes, so it is no policy")
-            text = Path(path).read_text()
-        except (OSError, UnicodeDecodeError) as error:
-            raise PolicyError(f"{path}: cannot read the policy ({error}); give the path of a policy.json") from None
+            text = read_text(path, _MAX_FILE_BYTES)
+        except (OSError, LimitError) as error:
+            raise PolicyError(
+                f"{path}: cannot read the policy ({reason(error)}); give the path of a policy.json"
+            ) from None
         return cls.from_json(text, source=str(path))
 
     def check_fits(self, specs: Sequence[LayerSpec]) -> None:
-        """Check that the policy has one entry for each compressible layer and keeps coupled layers together.
+        """Check that the policy was made for this structure and keeps coupled layers together.
 
         Raises:
-            PolicyError: a layer is missing or unknown, out of order, removes outputs that cannot be removed, or
-                coupled layers, or readers of one tensor, disagree.
+            PolicyError: a layer is missing or unknown, out of order, of another shape, removes outputs that cannot be
+                removed, or coupled layers, or readers of one tensor, disagree.
         """
         wanted = [spec.name for spec in specs if spec.compressible]
         have = [entry.name for entry in self.layers]
@@ -162,6 +167,11 @@ class CompressionPolicy(BaseModel):
             raise PolicyError(f"policy: layers are out of execution order; begin with {wanted[0]!r}")
         _check_coupling(specs, self.choices)
         _check_readers(specs, self.choices)
+        if self.network.fingerprint != (own := fingerprint(specs)):
+            raise PolicyError(
+                f"policy made for {self.network.name}, structure {self.network.fingerprint}: this network has the same "
+                f"layers, but other shapes or connections ({own}); give this network's own policy"
+            )
 
 
 def _check_coupling(specs: Sequence[LayerSpec], choices: Mapping[str, LayerChoice]) -> None:

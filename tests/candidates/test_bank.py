@@ -4,7 +4,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from rlcompress.candidates import Candidates
-from rlcompress.compensation import refit
+from rlcompress.compensation import output_moments, refit
 from rlcompress.errors import DataError, PolicyError, RunError
 from rlcompress.network.trace import trace
 from rlcompress.pruning import CRITERIA
@@ -48,7 +48,7 @@ def test_refining_brings_the_outputs_nearer(bank):
     dense, gains = bank.network.graph(X).detach(), []
     for bits in (2, 3, 4, 5):
         choices = choices_of(bank, LayerChoice(activation_bits=bits))
-        errors = [float((n(X) - dense).square().mean()) for n in (bank.stitch(choices), bank.refined(choices))]
+        errors = [float((n(X) - dense).square().mean()) for n in (bank.stitch(choices), bank.final(choices))]
         assert errors[1] <= errors[0] * (1 + 1e-6)
         gains.append(errors[1] < 0.99 * errors[0])
     assert any(gains)
@@ -203,6 +203,29 @@ def test_no_image_is_not():
         Candidates(traced(InvertedResidual()), X[:0])
 
 
+def test_images_of_another_shape():
+    network = traced(OptionAResNet())
+    for shape in ((4, 8, 8), (8, 8)):
+        with pytest.raises(DataError, match=r"have shape \(.*8, 8\), but OptionAResNet takes \(3, 8, 8\)"):
+            Candidates(network, images(4, *shape))
+    flat = traced(Net(lambda s, x: s.fc(s.a(x).flatten(1)), a=conv(3, 4), fc=nn.Linear(256, 5)))
+    with pytest.raises(DataError, match=r"have shape \(3, 9, 9\), but Net takes \(3, 8, 8\)"):
+        Candidates(flat, images(4, 3, 9, 9))
+
+
+def test_images_of_one_colour():
+    with pytest.raises(DataError, match="calibration images are all of one colour"):
+        Candidates(traced(InvertedResidual()), torch.tensor([0.1, 0.2, 0.3]).view(1, 3, 1, 1).expand(5, *SHAPE))
+
+
+@pytest.mark.parametrize("what", ["zero weights", "dead inputs", "dead channels", "tiny weights"])
+def test_damaged_networks_are_finished_without_nan(what, monkeypatch):
+    monkeypatch.setattr("rlcompress.candidates.final._LEARNING_STEPS", 3)
+    bank = Candidates(traced(damaged(what)), X, repair="t2")
+    choices = choices_of(bank, LayerChoice(weight_bits=3, activation_bits=4), fc=LayerChoice())
+    assert bank.final(choices)(X).isfinite().all()
+
+
 def test_images_that_are_not_finite():
     with pytest.raises(DataError, match=r"not finite at 'x'; check weights and mean/std"):
         Candidates(traced(InvertedResidual()), torch.full((2, *SHAPE), torch.nan))
@@ -261,3 +284,39 @@ def test_criteria_can_be_chosen(criterion):
     bank = Candidates(traced(InvertedResidual()), X, criterion=criterion)
     choices = choices_of(bank, LayerChoice(granularity="element", keep_ratio=0.6))
     assert relative_error(bank, choices, X) < 1.0
+
+
+def test_local_correction_needs_no_images_and_gives_the_dense_moments_to_a_layer():
+    traced_network = traced(OptionAResNet())
+    local = Candidates(traced_network, X, correction="local")
+    name = "one.conv1"
+    choices = {**choices_of(local, LayerChoice(weight_bits=16, activation_bits=16)), name: LayerChoice(weight_bits=2)}
+    network = local.stitch(choices)
+    have, want = (output_moments(n, [name], X)[name] for n in (network, local.template()))
+    torch.testing.assert_close(have.mean, want.mean, atol=0.02, rtol=0.02)
+    torch.testing.assert_close(have.std, want.std, atol=0.02, rtol=0.05)
+    assert torch.equal(network(X), local.stitch(choices)(X))
+
+
+def test_local_correction_is_for_candidates_alone():
+    traced_network = traced(InvertedResidual())
+    choices = {name: LayerChoice(weight_bits=3, activation_bits=5) for name in traced_network.layers}
+    local, paired = (Candidates(traced_network, X, correction=name) for name in ("local", "paired"))
+    assert not torch.equal(local.stitch(choices)(X), paired.stitch(choices)(X))
+    assert torch.equal(local.final(choices)(X), paired.final(choices)(X))
+
+
+def test_local_correction_leaves_removed_channels_alone():
+    bank = Candidates(traced(OptionAResNet()), X, correction="local")
+    group = bank.network.structure.groups[1]
+    halved = LayerChoice(granularity="filter", keep_ratio=0.5)
+    choices = {n: halved if s.coupling == group else LayerChoice() for n, s in bank.network.layers.items()}
+    removed, network = bank.removed_classes(choices), bank.stitch(choices)
+    for name in bank.network.layers:
+        gone = torch.tensor([int(c) in removed for c in bank.network.classes[name]])
+        assert not network.get_submodule(name).bias[gone].any()
+
+
+def test_unknown_correction():
+    with pytest.raises(RunError, match=r"^unknown correction 'none'; choose from paired, local$"):
+        Candidates(traced(InvertedResidual()), X, correction="none")

@@ -13,7 +13,7 @@ import yaml
 from safetensors.torch import save_file
 
 from rlcompress.network.weights import build
-from rlcompress.spec import CompressionPolicy
+from rlcompress.spec import CompressionPolicy, LayerChoice
 from tests.conftest import Digits
 
 _ROOT = Path(__file__).parents[2]
@@ -46,6 +46,10 @@ def run(weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_help_names_every_command() -> None:
     text = _rlcompress("--help").stdout
     assert all(name in text for name in ("demo", "search", "energy", "evaluate", "networks", "hardware"))
+
+
+def test_help_shows_lists_in_brackets() -> None:
+    assert "hardware: [scalable_sparse_16x32, npu_int8]" in _rlcompress("sweep", "--help").stdout
 
 
 def test_lists() -> None:
@@ -81,6 +85,67 @@ def test_the_demo(tmp_path: Path) -> None:
     assert (tmp_path / "demo" / "policy.json").exists()
 
 
+def _policy(path: Path, digits: Digits) -> Path:
+    choices = {
+        name: LayerChoice(weight_bits=5, activation_bits=6)
+        if spec.coupling is None
+        else LayerChoice(granularity="filter", keep_ratio=0.75, weight_bits=4, activation_bits=6)
+        for name, spec in digits.network.layers.items()
+    }
+    CompressionPolicy.of(choices, network=digits.network.reference, hardware="npu_int8").save(path)
+    return path
+
+
+@pytest.mark.slow
+def test_exported_files_score_what_the_policy_scores(digits: Digits, weights: Path, tmp_path: Path) -> None:
+    network = ("--network", "digits_cnn", "--weights", weights, "--data", "digits")
+    policy = ("--policy", _policy(tmp_path / "policy.json", digits))
+    wanted = json.loads(_rlcompress("evaluate", *network, *policy, "--json").stdout)
+    for kind in ("safetensors", "onnx"):
+        if kind == "onnx":
+            pytest.importorskip("onnxruntime", reason="the export extra is not installed")
+        out = tmp_path / f"digits.{kind}"
+        assert "the same bits" in _rlcompress("export", *network, *policy, "--format", kind, "--out", out).stdout
+        scored = json.loads(_rlcompress("evaluate", *network, "--model", out, "--json").stdout)
+        assert {**scored, "policy": ""} == {**wanted, "policy": ""}
+        alone = json.loads(_rlcompress("evaluate", "--data", "digits", "--model", out, "--json").stdout)
+        assert (alone["metric"], alone["network"]) == (wanted["metric"], "digits_cnn")
+        assert alone["drop"] is None  # nothing to compare with
+
+
+def test_two_policies_are_compared(digits: Digits, tmp_path: Path) -> None:
+    one, other = _policy(tmp_path / "one.json", digits), tmp_path / "other.json"
+    text = one.read_text()
+    assert "0 of 6 layers differ" in _rlcompress("policy", "diff", one, one).stdout
+    other.write_text(text.replace('"weight_bits": 5', '"weight_bits": 7').replace("npu_int8", "eyeriss_v1"))
+    shown = _rlcompress("policy", "diff", one, other).stdout
+    assert all(part in shown for part in ("hardware: npu_int8 -> eyeriss_v1", "linear", "W5", "W7", "1 of 6 layers"))
+    assert "A6" not in shown
+    assert "nowhere.json" in _rlcompress("policy", "diff", one, "nowhere.json", status=2).stderr
+
+
+_OWN = """
+from torch import nn
+net = lambda: nn.Sequential(nn.Conv2d(1, 8, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 10))
+"""
+
+
+@pytest.mark.slow
+def test_a_network_of_ones_own_is_searched_and_exported(tmp_path: Path) -> None:
+    (tmp_path / "mynet.py").write_text(_OWN)
+    network = ("--network", "mynet.py:net", "--data", "digits", "--mean", "0.3", "--std", "0.38")
+    for name in (("mynet.py:net", "--input-shape", "1,8,8"), ("mynet:net", "--input-shape", "1,8,8")):
+        assert "0 " in _rlcompress("energy", "--network", *name, cwd=tmp_path).stdout
+    _rlcompress("search", *network, "--evaluations", 4, "--max-drop", 50, "--out", "run", cwd=tmp_path)
+    _rlcompress(
+        "export", *network, "--policy", "run/policy.json", "--format", "safetensors", "--out", "my.safetensors",
+        cwd=tmp_path,
+    )  # fmt: skip
+    shown = _rlcompress("evaluate", "--model", "my.safetensors", "--data", "digits", cwd=tmp_path).stdout
+    assert "top-1" in shown
+    assert "lost" not in shown
+
+
 def test_energy_as_csv(tmp_path: Path) -> None:
     out = tmp_path / "energy.csv"
     _rlcompress("energy", "--network", "cifar_resnet20", "--format", "csv", "--out", out)
@@ -99,6 +164,7 @@ def test_energy_at_another_input_shape() -> None:
 
 _NAMES = ("search", "--network", "digits_cnn", "--weights", "DIGITS", "--out", "never")
 _SEARCH = (*_NAMES, "--data", "digits")
+_EXPORT = ("export", "--network", "digits_cnn", "--weights", "DIGITS", "--data", "digits", "--policy", "p.json")
 _CIFAR = ("search", "--network", "cifar_resnet20", "--weights", "CIFAR", "--out", "never")
 
 
@@ -114,6 +180,7 @@ _CIFAR = ("search", "--network", "cifar_resnet20", "--weights", "CIFAR", "--out"
         (("search", "--network", "digits_cnn", "--data", "digits"), "digits_cnn is not trained; give its weights"),
         (("energy", "--network", "cifar_resnet20", "--input-shape", "3,999999,999999"), "does not fit into memory"),
         ((*_SEARCH, "--max-drop", "-0.5"), "max-drop must be 0 or more"),
+        ((*_SEARCH, "--repair", "t9"), "unknown repair 't9'; choose from t0, t1, t2"),
         ((*_SEARCH, "--weights", "nowhere.safetensors"), "nowhere.safetensors"),
         ((*_NAMES, "--data", "cifar10:nowhere"), "nowhere"),
         ((*_NAMES, "--data", "mnist"), "unknown data 'mnist'"),
@@ -125,6 +192,15 @@ _CIFAR = ("search", "--network", "cifar_resnet20", "--weights", "CIFAR", "--out"
         ((*_SEARCH, "--resume"), "no run to resume"),
         (("evaluate", "--network", "digits_cnn", "--data", "digits", "--split", "all"), "unknown split 'all'"),
         (("evaluate", "--network", "digits_cnn", "--data", "digits"), "is not trained"),
+        (
+            (*_EXPORT, "--format", "tflite", "--out", "x"),
+            "unknown format 'tflite'; choose from onnx, safetensors, torch",
+        ),
+        ((*_EXPORT, "--out", "no/folder/x"), "there is no folder no/folder"),
+        (("evaluate", "--data", "digits"), "nothing to evaluate; give --network, or an exported file with --model"),
+        (("evaluate", "--data", "digits", "--model", "nowhere.onnx"), "there is no such file"),
+        (("search", "--network", "nowhere.py:net", "--data", "digits", "--out", "never"), "there is no file nowhere"),
+        (("energy", "--network", "nowhere:three:"), "network 'nowhere:three:'"),
     ],
 )
 def test_wrong_input_is_answered_in_one_line(
@@ -160,7 +236,8 @@ def test_a_description_is_checked(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_an_interrupted_search_says_how_to_go_on_and_does(weights: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_search_says_how_to_go_on_and_does(weights: Path, tmp_path: Path, number: int) -> None:
     out = tmp_path / "run"
     arguments = ["search", "--network", "digits_cnn", "--weights", weights, "--data", "digits", "--out", out]
     arguments += ["--evaluations", "20"]
@@ -169,7 +246,7 @@ def test_an_interrupted_search_says_how_to_go_on_and_does(weights: Path, tmp_pat
         history = out / "history.jsonl"
         while search.poll() is None and not (history.exists() and len(history.read_text().splitlines()) >= 3):
             time.sleep(0.05)
-        search.send_signal(signal.SIGINT)
+        search.send_signal(number)
         said = search.communicate(timeout=120)[1]
     assert search.returncode == 130
     assert "Traceback" not in said
@@ -178,3 +255,68 @@ def test_an_interrupted_search_says_how_to_go_on_and_does(weights: Path, tmp_pat
     _rlcompress(*arguments, "--resume")
     assert history.read_text().startswith(kept)
     assert json.loads((out / "result.json").read_text())["evaluations"] == 20
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("search", "--bogus"), "No such option: --bogus"),
+        (("search",), "Missing option '--network'; see `rlcompress search --help`"),
+        (("energy", "--network", "digits_cnn", "--bits", "many"), "Invalid value for '--bits'"),
+        (("nonsense",), "No such command 'nonsense'; see `rlcompress --help`"),
+        (("report",), "Missing argument"),
+        (("report", "."), "holds no run.json"),
+    ],
+)
+def test_wrong_usage_is_answered_in_one_line(arguments: tuple[str, ...], message: str, tmp_path: Path) -> None:
+    done = _rlcompress(*arguments, status=2, cwd=tmp_path)
+    assert message in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "command", ["demo", "search", "compare", "energy", "evaluate", "report", "networks list", "hardware check"]
+)
+def test_help_has_an_example(command: str) -> None:
+    assert f"rlcompress {command} " in " ".join(_rlcompress(*command.split(), "--help").stdout.split())
+
+
+def test_commands_with_sub_commands_show_their_help() -> None:
+    assert "list" in _rlcompress("networks", status=2).stdout
+
+
+def test_completion_is_written() -> None:
+    environment = {**os.environ, "PYTHONPATH": str(_ROOT), "_RLCOMPRESS_COMPLETE": "source_bash"}
+    script = Path(sys.executable).with_name("rlcompress")
+    done = subprocess.run([script], capture_output=True, text=True, check=False, env=environment)
+    assert "_RLCOMPRESS_COMPLETE=complete_bash" in done.stdout
+
+
+@pytest.mark.slow
+def test_quiet_and_json(weights: Path, tmp_path: Path) -> None:
+    shared = ("search", "--network", "digits_cnn", "--weights", weights, "--data", "digits", "--quiet")
+    shared += ("--evaluations", "6")
+    first = _rlcompress(*shared, "--out", tmp_path / "first")
+    assert (first.stdout, first.stderr) == ("", "")
+    second = _rlcompress(*shared, "--json", "--out", tmp_path / "second")
+    assert json.loads(second.stdout)["best"] == json.loads((tmp_path / "second" / "result.json").read_text())["best"]
+    assert "test images of digits were looked at by run 'first' already" in second.stderr
+
+
+@pytest.mark.slow
+def test_a_report_again_and_the_command_in_it(run: Path) -> None:
+    (run / "report.html").unlink()
+    assert str(run / "report.html") in _rlcompress("report", run).stdout
+    assert "rlcompress search --network digits_cnn --weights" in (run / "report.html").read_text()
+
+
+def test_an_energy_report(tmp_path: Path) -> None:
+    out = tmp_path / "energy.html"
+    _rlcompress("energy", "--network", "digits_cnn", "--out", out)
+    assert "digits_cnn on scalable_sparse_16x32" in out.read_text()
+
+
+def test_fixed_widths_are_told_with_the_energy() -> None:
+    shared = ("energy", "--network", "digits_cnn", "--hardware", "npu_int8", "--bits")
+    assert "warning: npu_int8 computes with weights of 8 bits" in _rlcompress(*shared, "4").stderr
+    assert _rlcompress(*shared, "8").stderr == ""

@@ -58,3 +58,14 @@ def test_no_hooks_are_left_behind():
     with pytest.raises(RuntimeError):
         input_hessians(network, ["0", "2"], images(2, 2, 4, 4))
     assert not any(module._forward_pre_hooks for module in network.modules())
+
+
+def test_columns_left_out_of_one_chunk_are_looked_at_in_another(monkeypatch):
+    layer = randomized(nn.Sequential(conv(4, 5)))
+    x = images(1, 4, 6, 6).expand(64, -1, -1, -1)  # two chunks of the same images
+    whole = input_hessians(layer, ["0"], x)["0"]
+    monkeypatch.setattr("rlcompress.compensation.hessian._COLUMNS", 64 * 36 // 2)
+    seen = []
+    monkeypatch.setattr(torch, "stack", lambda parts, dim, stack=torch.stack: seen.append(parts) or stack(parts, dim))
+    torch.testing.assert_close(input_hessians(layer, ["0"], x)["0"], whole, rtol=1e-4, atol=1e-5)
+    assert [part[0].shape[2] for part in seen] == [3, 3]

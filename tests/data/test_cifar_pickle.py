@@ -43,7 +43,7 @@ def test_a_malicious_pickle_is_not_run(tmp_path, protocol, call):
         read(tmp_path, pickle.dumps(exploit, protocol))
     assert not os.path.exists(canary)
     assert "\n" not in str(caught.value)
-    assert f".{call.__name__}', which no CIFAR file needs; it was not run" in str(caught.value)
+    assert f".{call.__name__}', which no such file needs; it was not run" in str(caught.value)
 
 
 @pytest.mark.parametrize(

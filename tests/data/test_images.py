@@ -38,7 +38,7 @@ def test_wrong_channel_count_is_an_error():
 @pytest.mark.parametrize(
     ("images", "labels", "problem"),
     [
-        (torch.zeros(2, 1, 8, 8), torch.zeros(2, dtype=torch.int64), "images must be uint8"),
+        (torch.zeros(2, 1, 8, 8).double(), torch.zeros(2, dtype=torch.int64), "images must be uint8"),
         (torch.zeros(2, 8, 8, dtype=torch.uint8), torch.zeros(2, dtype=torch.int64), "images must be uint8"),
         (torch.zeros(2, 1, 8, 8, dtype=torch.uint8), torch.zeros(3, dtype=torch.int64), r"labels must be int64 \[2\]"),
         (torch.zeros(2, 1, 8, 8, dtype=torch.uint8), torch.zeros(2), "labels must be int64"),

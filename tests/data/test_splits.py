@@ -49,5 +49,21 @@ def test_test_images_are_read_once_and_only_when_asked_for():
 
 @pytest.mark.parametrize("data", ["mnist", "digits:x", "cifar10", "cifar10:", "cifar1000:x", ""])
 def test_unknown_data_lists_what_there_is(data):
-    with pytest.raises(DataError, match=r"unknown data .*: give one of digits, cifar10:DIR, cifar100:DIR$"):
+    with pytest.raises(
+        DataError,
+        match=r"unknown data .*: give one of digits, cifar10:DIR, cifar100:DIR, imagefolder:DIR, set5:DIR, package",
+    ):
         load_data(data)
+
+
+def test_the_fingerprint_tells_images_order_and_targets_apart() -> None:
+    images = torch.arange(2 * 3 * 4 * 4, dtype=torch.uint8).view(2, 3, 4, 4)
+    labels = torch.tensor([0, 1])
+
+    def splits(search: ImageSet) -> DataSplits:
+        return DataSplits(ImageSet(images, labels), search, lambda: search, "x", 2)
+
+    same, backwards = ImageSet(images.clone(), labels.clone()), ImageSet(images.flip(0), labels.flip(0))
+    prints = [splits(s).fingerprint for s in (same, ImageSet(images, labels), backwards, ImageSet(images, None))]
+    assert prints[0] == prints[1]
+    assert len(set(prints)) == 3

@@ -61,7 +61,7 @@ def test_an_episode_decides_every_layer_once_and_evaluates_once(problem: Problem
 def test_rewards_add_up_to_the_outcome_less_the_first_potential(problem: Problem) -> None:
     env = CompressionEnv(problem, planned=False, max_drop=0.5, penalty=2.0)
     env.reset(seed=0)
-    first = env._potential
+    first = env._episodes._potential[0]
     rewards, info = _episode(env, seed=0)
     outcome = info["outcome"]
     log_cost = np.log(1.0 - outcome.saved_pct / 100.0)

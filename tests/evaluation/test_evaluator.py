@@ -1,66 +1,136 @@
+import math
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
 
+from rlcompress.data import ImageSet, MixedSizes
 from rlcompress.errors import DataError
 from rlcompress.evaluation import Evaluator
+from rlcompress.network.cards import NetworkCard
 
 LABELS = torch.tensor([0, 1, 2, 0, 1])
 DENSE = torch.eye(3)[[0, 1, 2, 0, 0]]  # right: 1 1 1 1 0
 OTHER = torch.eye(3)[[0, 2, 2, 1, 1]]  # right: 1 0 1 0 1
 
 
+CARD = NetworkCard(
+    name="toy",
+    factory="",
+    input_shape=(1, 1, 1),
+    mean=(0.0,),
+    std=(1 / 255,),
+    classes=3,
+    description="",
+    source="",
+)
+
+
 def table(logits):
-    """A network whose images hold the numbers of its logits' rows."""
+    """A network whose images hold the numbers of its outputs' rows."""
     return lambda x: logits[x[:, 0, 0, 0].long()]
 
 
-def numbered(count):
-    return torch.arange(count).float().view(-1, 1, 1, 1)
+def numbered(targets):
+    """Images [1, 1, 1] that are their numbers."""
+    return ImageSet(torch.arange(len(targets), dtype=torch.uint8).view(-1, 1, 1, 1), targets)
+
+
+def evaluator(dense, targets, metric="top1"):
+    return Evaluator(table(dense), numbered(targets), replace(CARD, metric=metric))
 
 
 def test_score_by_hand():
-    score = Evaluator(table(DENSE), numbered(5), LABELS).score(table(OTHER))
+    score = evaluator(DENSE, LABELS).score(table(OTHER))
     assert score.metric == pytest.approx(60.0)
+    assert score.metric_error == pytest.approx(100 * (0.6 * 0.4 / 5) ** 0.5)
     assert score.drop == pytest.approx(20.0)  # lost 0 1 0 1 -1: mean 0.2, variance 0.6 - 0.04
     assert score.drop_error == pytest.approx(100 * (0.56 / 5) ** 0.5)
     assert score.agreement == pytest.approx(40.0)
+    assert score.agreement_error == pytest.approx(100 * (0.4 * 0.6 / 5) ** 0.5)
     assert score.logit_mse == pytest.approx(3 * 2 / 15)
+    assert score.logit_mse_error == pytest.approx((0.4 * 0.6 / 5) ** 0.5 * 2 / 3)
+    kl = (math.e - 1) / (math.e + 2)  # of one-hot logits to those of another class: p1 - p2
+    assert score.kl == pytest.approx(0.6 * kl, rel=1e-5)
+    assert score.kl_error == pytest.approx(kl * (0.4 * 0.6 / 5) ** 0.5, rel=1e-5)
     assert score.images == 5
 
 
 def test_the_dense_network_loses_nothing():
-    evaluator = Evaluator(table(DENSE), numbered(5), LABELS)
-    assert evaluator.dense == evaluator.score(table(DENSE))
-    assert (evaluator.dense.metric, evaluator.dense.drop, evaluator.dense.drop_error) == (pytest.approx(80.0), 0.0, 0.0)
-    assert (evaluator.dense.agreement, evaluator.dense.logit_mse) == (100.0, 0.0)
-    assert evaluator.logit_variance == pytest.approx(float(DENSE.var()))
+    own = evaluator(DENSE, LABELS)
+    assert own.dense == own.score(table(DENSE))
+    assert (own.dense.metric, own.dense.drop, own.dense.drop_error) == (pytest.approx(80.0), 0.0, 0.0)
+    assert (own.dense.agreement, own.dense.logit_mse, own.dense.kl) == (100.0, 0.0, 0.0)
+    assert own.error_scale == pytest.approx(float(DENSE.var()))
 
 
 def test_a_better_network_has_a_negative_drop():
-    assert Evaluator(table(OTHER), numbered(5), LABELS).score(table(DENSE)).drop == pytest.approx(-20.0)
+    assert evaluator(OTHER, LABELS).score(table(DENSE)).drop == pytest.approx(-20.0)
 
 
 def test_more_images_than_a_batch():
     labels = torch.arange(150) % 3
-    evaluator = Evaluator(table(torch.eye(3)[labels]), numbered(150), labels)
     wrong = torch.eye(3)[torch.where(torch.arange(150) < 30, (labels + 1) % 3, labels)]
-    score = evaluator.score(table(wrong))
+    score = evaluator(torch.eye(3)[labels], labels).score(table(wrong))
     assert (score.metric, score.drop, score.images) == (pytest.approx(80.0), pytest.approx(20.0), 150)
     assert score.drop_error == pytest.approx(100 * (0.2 * 0.8 / 150) ** 0.5)
 
 
+def test_errors_are_better_when_lower():
+    """End-point errors 5 and 0 against 0 and 1: two pixels less on average are lost."""
+    truth = torch.zeros(2, 2, 1, 1)
+    dense = torch.tensor([[3.0, 4.0], [0.0, 0.0]]).view(2, 2, 1, 1)
+    other = torch.tensor([[0.0, 0.0], [0.0, 1.0]]).view(2, 2, 1, 1)
+    score = evaluator(dense, truth, "epe").score(table(other))
+    assert (score.metric, score.drop) == (pytest.approx(0.5), pytest.approx(-2.0))
+    assert (score.agreement, score.kl, score.kl_error) == (None, None, None)
+
+
+def test_outputs_with_targets_of_their_own_are_held_against_their_error():
+    truth = torch.tensor([0.0, torch.nan]).view(1, 1, 1, 2)
+    assert evaluator(torch.full((1, 1, 1, 2), 0.5), truth, "psnr").error_scale == pytest.approx(0.25)
+
+
+def test_without_labels():
+    free = evaluator(DENSE, LABELS, "agreement").score(table(OTHER))
+    images = ImageSet(numbered(LABELS).images, None)
+    score = Evaluator(table(DENSE), images, replace(CARD, metric="agreement")).score(table(OTHER))
+    assert score == free
+    assert (score.metric, score.drop) == (pytest.approx(40.0), pytest.approx(60.0))
+    with pytest.raises(DataError, match="top1 wants labels, but the images have none; choose one of agreement, kl"):
+        Evaluator(table(DENSE), images, CARD)
+
+
+def test_images_of_several_sizes():
+    """Each is scored on its own, and counts alike."""
+    parts = tuple(
+        ImageSet(torch.full((1, 1, side, side), 51, dtype=torch.uint8), torch.zeros(1, 1, side, side))
+        for side in (2, 9)
+    )
+    card = replace(CARD, std=(1.0,), metric="psnr")
+    score = Evaluator(lambda x: x, MixedSizes(parts), card).score(lambda x: x / 2)
+    assert score.metric == pytest.approx(20.0)
+    assert score.drop == pytest.approx(20 * math.log10(0.5))
+    assert score.images == 2
+
+
+def test_outputs_that_are_not_finite_count_as_wrong():
+    score = evaluator(DENSE, LABELS).score(table(DENSE * torch.nan))
+    assert score.metric == pytest.approx(40.0)  # all are called class 0
+    assert math.isfinite(score.logit_mse)
+
+
 @pytest.mark.parametrize(
-    ("network", "images", "labels", "message"),
+    ("network", "labels", "message"),
     [
-        (table(DENSE), numbered(0), LABELS[:0], "^evaluation set is empty; give at least one image$"),
-        (table(DENSE), numbered(5), LABELS + 1, "labels go up to 3; use data with the network's classes$"),
-        (nn.Identity(), numbered(5), LABELS, r"output has shape \(1, 1, 1\)"),
-        (table(DENSE * torch.nan), numbered(5), LABELS, "outputs are not finite; check its weights"),
-        (table(DENSE), numbered(5), LABELS[:3], "^5 images, but 3 labels; give one label an image$"),
+        (table(DENSE), LABELS + 1, "labels go up to 3; use data with the network's classes$"),
+        (nn.Identity(), LABELS, r"output has shape \(1, 1, 1\)"),
+        (table(DENSE * torch.nan), LABELS, "outputs are not finite; check its weights"),
+        (table(DENSE), torch.zeros(5, 1, 1, 1), "accuracy wants class numbers"),
     ],
 )
-def test_errors(network, images, labels, message):
+def test_errors(network, labels, message):
     with pytest.raises(DataError, match=message) as caught:
-        Evaluator(network, images, labels)
+        Evaluator(network, numbered(labels), CARD)
     assert len(str(caught.value).splitlines()) == 1

@@ -197,3 +197,12 @@ def test_what_is_looked_up_is_what_is_computed(name, size):
     first = model.cost(structure, batch.choices(0, structure.layers))
     assert costs.layer_pj[0] == pytest.approx([layer.total_pj for layer in first.layers])
     assert costs.energy_pj == pytest.approx(figures["energy_pj"].sum(axis=1))
+
+
+def test_stored_weights_count_what_stays_and_its_indices():
+    specs = (LayerSpec(name="fc", kind="linear", out_channels=64, in_channels=128),)
+    model = hw_models.load("scalable_sparse_16x32")
+    dense = model.cost(specs, {"fc": LayerChoice(weight_bits=4)})
+    sparse = model.cost(specs, {"fc": LayerChoice(weight_bits=4, granularity="element", keep_ratio=0.5)})
+    assert dense.weights_kb == 64 * 128 * 4 / 8 / 1024
+    assert sparse.weights_kb == pytest.approx(64 * 128 * (1 + 0.5 * 4) / 8 / 1024)

@@ -68,3 +68,12 @@ def test_export_to_timeloop(structure):
     assert problems["one"]["instance"] == {"N": 1, "G": 1, "K": 40, "C": 24, "P": 12, "Q": 12, "R": 3, "S": 3}
     assert problems["dw"]["instance"]["G"] == 40
     assert problems["one"]["densities"]["Weights"] == {"distribution": "hypergeometric", "density": 0.5}
+
+
+def test_a_table_is_written_as_it_was_read(model, tmp_path):
+    suffix, text = model.document
+    (tmp_path / f"again.{suffix}").write_text(text)
+    again = hw_models.load(tmp_path / f"again.{suffix}")
+    choices = {"fc": LayerChoice(weight_bits=5, granularity="element", keep_ratio=0.8)}
+    assert again.cost(SPECS, choices).energy_uj == model.cost(SPECS, choices).energy_uj
+    assert again.description.confidence == "measured"

@@ -23,7 +23,14 @@ def test_all_promised_networks_have_a_card():
     depths = {f"cifar_resnet{depth}" for depth in (20, 32, 44, 56, 110)}
     stem64 = {f"cifar_resnet{depth}_stem64" for depth in (8, 14, 20, 26, 32)}
     mobile = {f"mobilenet_v1_{width}" for width in ("0.25", "0.5", "0.75", "1.0")} | {"mobilenet_v2"}
-    assert set(CARDS) == depths | stem64 | mobile | {"digits_cnn", "mlperf_tiny_resnet8", "vdsr"}
+    vgg = {f"cifar_vgg{depth}_bn" for depth in (11, 13, 16, 19)}
+    resnets = {f"resnet{depth}" for depth in (18, 34, 50)}
+    assert set(CARDS) == depths | stem64 | mobile | vgg | resnets | {
+        "cifar_mobilenet_v2",
+        "digits_cnn",
+        "mlperf_tiny_resnet8",
+        "vdsr",
+    }
 
 
 def test_with_classes_changes_the_normalisation_only_where_it_is_known():

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from safetensors.torch import save_file
 
 from rlcompress.errors import NetworkError
-from rlcompress.network.weights import build, load_weights, read_state_dict
+from rlcompress.network.weight_files import read_state_dict
+from rlcompress.network.weights import build, load_weights
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ def predicted(**choices):
     policy = {name: choices.get(name, LayerChoice()) for name in CHAIN.layers}
     batch = ChoiceBatch.of([policy], CHAIN.layers)
     proxy = Proxy(ROWS, SPACE)
-    assert proxy.predict(batch)[0] == pytest.approx(proxy.by_layer(batch)[0].sum())
+    assert proxy.predict(batch)[0] == pytest.approx(proxy.by_factor(batch)[0].sum())
     return float(proxy.predict(batch)[0])
 
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from rlcompress.errors import RunError
 from rlcompress.planning import ChoiceSpace
 from rlcompress.planning.planner import same
-from rlcompress.spec import GRANULARITIES, ChoiceBatch, CompressionPolicy, LayerChoice, NetworkReference
+from rlcompress.spec import GRANULARITIES, ChoiceBatch, CompressionPolicy, LayerChoice, NetworkReference, fingerprint
 from tests.planning.structures import CHAIN, MIXED, RESIDUAL, batches, spec
 
 NAMES = RESIDUAL.layers
@@ -49,7 +49,7 @@ def test_snapped_choices_are_allowed_and_stay_as_they_are(number, data):
     assert same(batch, copy)
     for row in range(batch.shape[0]):
         choices = result.choices(row, space.structure.layers)
-        reference = NetworkReference(name="net", fingerprint="0" * 16)
+        reference = NetworkReference(name="net", fingerprint=fingerprint(space.structure.specs))
         CompressionPolicy.of(choices, network=reference, hardware="h").check_fits(space.structure.specs)
         for i, choice in enumerate(choices.values()):
             assert choice.granularity in space.allowed(i)

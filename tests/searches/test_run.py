@@ -1,22 +1,26 @@
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+import yaml
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from rlcompress import hw_models
-from rlcompress.candidates import Candidates
+from rlcompress.candidates import Candidates, calibration_images
 from rlcompress.envs.problem import ProblemSettings
-from rlcompress.errors import RunError
+from rlcompress.errors import AgentError, RlcompressWarning, RunError
 from rlcompress.evaluation import Evaluator
+from rlcompress.integer import lower
 from rlcompress.searches import METHODS, SearchResult, SearchSettings, run_search, search
 from rlcompress.searches.folder import RunFolder
-from rlcompress.spec import CompressionPolicy
+from rlcompress.spec import CompressionPolicy, specs_from_json
 from tests.conftest import Digits
 
 _PROBLEM = ProblemSettings(score_images=200)
+_OTHER = ProblemSettings(score_images=200, granularities=("none", "element"))
 
 
 def _run(digits: Digits, out: Path | None, *, resume: bool = False, **changes: object) -> SearchResult:
@@ -40,15 +44,24 @@ def test_the_result_is_cheaper_and_within_the_allowed_drop(finished: tuple[Searc
     assert result.best.figures.energy_uj == pytest.approx(
         result.baseline.energy_uj * (1 - result.best.energy_saved_pct / 100)
     )
+    assert result.reference is not None
     assert result.reference.energy_uj > result.baseline.energy_uj
 
 
 def test_the_run_folder_holds_what_it_should(finished: tuple[SearchResult, Path]) -> None:
     result, out = finished
     names = {path.name for path in out.iterdir()}
-    assert {"run.json", "policy.json", "front.csv", "result.json", "history.jsonl", "agent.zip"} <= names
+    assert {"run.json", "policy.json", "front.csv", "result.json", "history.jsonl", "agent.zip", "report.html"} <= names
     assert not any(name.endswith(".part") for name in names)
     assert CompressionPolicy.load(out / "policy.json") == result.policy
+    assert (
+        specs_from_json((out / "network.json").read_text(), "network.json")
+        == result.bank.network.with_densities(result.bank.densities).specs
+    )
+    assert hw_models.load(out / "hardware.yaml").description == hw_models.load("scalable_sparse_16x32").description
+    about = json.loads((out / "run.json").read_text())
+    assert about["images"]["scored"] == 200
+    assert about["input"]["shape"] == [1, 8, 8]
     saved = json.loads((out / "result.json").read_text())
     assert saved["best"]["energy_saved_pct"] == result.best.energy_saved_pct
     assert set(saved["baseline"]) == {"energy_uj", "latency_ms", "metric_search", "metric_test"}
@@ -59,24 +72,76 @@ def test_the_run_folder_holds_what_it_should(finished: tuple[SearchResult, Path]
     assert [float(r["energy_uj"]) for r in rows] == sorted(float(r["energy_uj"]) for r in rows)
 
 
-def test_tensorboard_has_a_point_an_evaluation(finished: tuple[SearchResult, Path]) -> None:
-    _, out = finished
-    steps: dict[str, int] = {}
-    for path in out.glob("events.out.tfevents.*"):
-        events = EventAccumulator(str(path)).Reload()
-        steps.update({tag: len(events.Scalars(tag)) for tag in events.Tags()["scalars"]})
-    assert steps["search/drop"] == steps["search/best_saved_pct"] == 12
+def test_tensorboard_has_everything_in_one_file(finished: tuple[SearchResult, Path]) -> None:
+    result, out = finished
+    (path,) = out.glob("events.out.tfevents.*")
+    events = EventAccumulator(str(path), {"scalars": 0, "images": 0}).Reload()
+    steps = {tag: len(events.Scalars(tag)) for tag in events.Tags()["scalars"]}
+    assert steps["search/drop"] == steps["search/energy_saved_pct"] == steps["search/best_saved_pct"] == 12
+    assert {"reward/cost", "reward/drop", "reward/shaping"} <= set(steps)
     assert any(tag.startswith(("train/", "rollout/", "continuous/", "discrete/")) for tag in steps)
+    assert set(events.Tags()["images"]) == {"report/front", "report/layers"}
+    assert events.Scalars("final/drop_test")[0].value == pytest.approx(result.best.drop_test)
+    assert "_hparams_/session_start_info" in events.summary_metadata
 
 
 def test_the_policy_alone_gives_the_same_metric_again(finished: tuple[SearchResult, Path], digits: Digits) -> None:
     result, out = finished
     mean, std, everything = digits.card.mean, digits.card.std, slice(None)
     bank = Candidates(digits.network, digits.splits.calibration.normalized(everything, mean, std))
-    test = digits.splits.test
-    evaluator = Evaluator(digits.network.graph, test.normalized(everything, mean, std), test.labels)
+    evaluator = Evaluator(digits.network.graph, digits.splits.test, digits.card)
     policy = CompressionPolicy.load(out / "policy.json")
-    assert evaluator.score(bank.stitch(policy.choices)).metric == result.best.figures.metric_test
+    assert evaluator.score(lower(bank.final(policy.choices))).metric == result.best.figures.metric_test
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("tier", ["t0", "t2"])
+def test_every_tier_ends_with_a_network_that_its_policy_alone_gives(
+    digits: Digits, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, tier: str
+) -> None:
+    monkeypatch.setattr("rlcompress.candidates.final._LEARNING_STEPS", 5)
+    monkeypatch.setattr("rlcompress.compensation.synthesis._STEPS", 5)
+    result = _run(digits, tmp_path / "run", evaluations=4, max_drop=50.0, problem=replace(_PROBLEM, repair=tier))
+    assert json.loads((tmp_path / "run" / "result.json").read_text())["repair"] == tier
+    card, calibration = digits.card, digits.splits.calibration
+    images = calibration_images(
+        digits.network, tier, card, lambda: calibration.normalized(slice(None), card.mean, card.std)
+    )
+    bank = Candidates(digits.network, images, repair=str(result.policy.metrics["repair"]))
+    evaluator = Evaluator(digits.network.graph, digits.splits.test, card)
+    assert evaluator.score(lower(bank.final(result.policy.choices))).metric == result.best.figures.metric_test
+
+
+def test_a_notebook_shows_a_table(finished: tuple[SearchResult, Path]) -> None:
+    result, _ = finished
+    shown = replace(result, network="<b>net</b>")._repr_html_()
+    assert "&lt;b&gt;net&lt;/b&gt; on scalable_sparse_16x32: 12 evaluations" in shown
+    assert f"<td>{result.best.figures.energy_uj:.2f}</td>" in shown
+
+
+def test_a_prompt_shows_a_table(finished: tuple[SearchResult, Path]) -> None:
+    result, _ = finished
+    title, header, *rows, caption = repr(result).splitlines()
+    assert title.startswith("digits_cnn on scalable_sparse_16x32: 12 evaluations")
+    assert header.split()[:2] == ["energy", "uJ"]
+    assert [row[: row.index("  ")] for row in rows] == ["dense 16 bits", "dense 8 bits", "best policy"]
+    assert f"on {result.best.images_test} test images" in caption
+
+
+def test_an_accelerator_without_16_bits_has_no_such_row(digits: Digits, tmp_path: Path) -> None:
+    _, text = hw_models.load("npu_int8").document
+    description = {**yaml.safe_load(text), "name": "narrow"}
+    description["bits"] |= {"weight": [4, 8], "activation": [8]}
+    (tmp_path / "narrow.yaml").write_text(yaml.safe_dump(description))
+    settings = SearchSettings(evaluations=4, agent="uniform", max_drop=5.0, problem=_PROBLEM)
+    folder = RunFolder(tmp_path / "run", settings.as_json())
+    narrow = hw_models.load(tmp_path / "narrow.yaml")
+    with pytest.warns(RlcompressWarning, match="narrow computes"):
+        result = run_search(digits.network, digits.card, digits.splits, narrow, settings, folder)
+    assert result.reference is None
+    assert json.loads((tmp_path / "run" / "result.json").read_text())["baseline_16bit"] is None
+    assert "16 bits" not in repr(result)
+    assert "narrow" in (tmp_path / "run" / "report.html").read_text()
 
 
 def test_the_compressed_module_runs(finished: tuple[SearchResult, Path]) -> None:
@@ -87,6 +152,17 @@ def test_the_compressed_module_runs(finished: tuple[SearchResult, Path]) -> None
 @pytest.mark.slow
 def test_the_same_seed_gives_the_same_policy(finished: tuple[SearchResult, Path], digits: Digits) -> None:
     assert _run(digits, None).policy == finished[0].policy
+
+
+@pytest.mark.slow
+def test_workers_change_nothing_that_is_found(
+    finished: tuple[SearchResult, Path], digits: Digits, tmp_path: Path
+) -> None:
+    result, out = finished
+    spread = _run(digits, tmp_path / "two", workers=2)
+    assert spread.front == result.front
+    for name in ("history.jsonl", "front.csv", "policy.json"):
+        assert (tmp_path / "two" / name).read_text() == (out / name).read_text()
 
 
 @pytest.mark.slow
@@ -109,6 +185,13 @@ def test_a_folder_with_another_run_is_refused(finished: tuple[SearchResult, Path
         _run(digits, finished[1])
     with pytest.raises(RunError, match=r"begun with other settings \(seed: 0, now 1\)"):
         _run(digits, finished[1], resume=True, seed=1)
+
+
+def test_a_run_goes_on_with_its_own_images_only(finished: tuple[SearchResult, Path], digits: Digits) -> None:
+    backwards = torch.arange(len(digits.splits.search)).flip(0)
+    other = replace(digits, splits=replace(digits.splits, search=digits.splits.search.part(backwards)))
+    with pytest.raises(RunError, match=r"begun with other settings \(data: "):
+        _run(other, finished[1], resume=True)
 
 
 def test_nothing_to_resume_is_said(digits: Digits, tmp_path: Path) -> None:
@@ -163,7 +246,31 @@ def test_the_python_entry_point(digits: Digits) -> None:
         agent="uniform",
         evaluations=4,
         max_drop=5.0,
-        problem=_PROBLEM,
+        score_images=200,
     )
     assert result.network == "DigitsCNN"
     assert result.evaluations == 4
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"foo": 1}, "unknown setting 'foo'; choose from agent"),
+        ({"target": "speed"}, "unknown target 'speed'"),
+        ({"evaluations": 0}, "evaluations must be at least 1, got 0"),
+        ({"goals": (-1.0,)}, "goals must be 0 or more points, got -1.0"),
+        ({"agent": "dp", "agent_from": "agent.safetensors"}, "agent_from is for the agent 'composite', not for 'dp'"),
+    ],
+)
+def test_wrong_settings_are_named(digits: Digits, settings: dict[str, object], message: str) -> None:
+    with pytest.raises(RunError, match=message):
+        search(digits.model, digits.splits, mean=digits.card.mean, std=digits.card.std, **settings)
+
+
+def test_an_agent_starts_from_another_searchs(
+    finished: tuple[SearchResult, Path], digits: Digits, tmp_path: Path
+) -> None:
+    result = _run(digits, tmp_path / "run", agent_from=str(finished[1] / "agent.safetensors"), evaluations=8)
+    assert result.evaluations == 8
+    with pytest.raises(AgentError, match="chooses among as planned, none, element, filter, but here among"):
+        _run(digits, None, agent_from=str(finished[1] / "agent.safetensors"), problem=_OTHER)

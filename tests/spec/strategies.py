@@ -19,6 +19,6 @@ def choices(draw: st.DrawFn) -> LayerChoice:
 
 names = st.text(min_size=1, max_size=12)
 metrics = st.dictionaries(
-    names, st.none() | st.text() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
+    names, st.none() | st.text() | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False, allow_infinity=False)
 )
 layer_choices = st.dictionaries(names, choices(), min_size=1, max_size=6)

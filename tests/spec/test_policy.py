@@ -1,4 +1,5 @@
 import copy
+import dataclasses
 import json
 import re
 from importlib.resources import files
@@ -142,7 +143,9 @@ def test_layer_listed_twice():
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_metrics_that_json_cannot_hold(value):
-    assert "metrics.drop" in refusal(json.dumps(edited(("metrics", "drop"), value)))
+    assert "is no number of JSON" in refusal(json.dumps(edited(("metrics", "drop"), value)))
+    with pytest.raises(PolicyError, match=r"metrics\.drop"):
+        CompressionPolicy(**edited(("metrics", "drop"), value))
 
 
 @pytest.mark.parametrize("text", ["", "{", "[" * 100_000, "nul", '{"layers": ' + "9" * 5000])
@@ -199,7 +202,8 @@ SPECS = (
 
 def policy_of(**changes):
     choices = {spec.name: LayerChoice() for spec in SPECS if spec.compressible}
-    return CompressionPolicy.of({**choices, **changes}, network=REFERENCE, hardware="h")
+    reference = NetworkReference(name="net", fingerprint=fingerprint(SPECS))
+    return CompressionPolicy.of({**choices, **changes}, network=reference, hardware="h")
 
 
 def misfit(policy, specs=SPECS):
@@ -217,6 +221,11 @@ def test_policies_that_fit():
     policy_of(left=FILTER, other=FILTER).check_fits(SPECS)
     policy_of(head=LayerChoice(granularity="element", keep_ratio=0.5, weight_bits=2)).check_fits(SPECS)
     policy_of(head=LayerChoice(activation_bits=4), other=LayerChoice(activation_bits=4)).check_fits(SPECS)
+
+
+def test_the_same_layers_in_another_shape():
+    wider = (dataclasses.replace(SPECS[0], out_height=9), *SPECS[1:])
+    assert "other shapes or connections" in misfit(policy_of(), wider)
 
 
 def test_missing_unknown_and_disordered_layers():

@@ -110,7 +110,7 @@ def test_counts_of_a_layer():
     ("changes", "message"),
     [
         ({"kind": "lstm"}, "layer 'a': unknown kind 'lstm'; choose from conv, depthwise, linear, matmul, pool, add"),
-        ({"stride": 0}, "layer 'a': every size must be at least 1"),
+        ({"stride": 0}, "layer 'a': every size must be 1 to 1000000000"),
         ({"strata": (2, 5)}, r"layer 'a': strata \(2, 5\) do not add up to 8"),
         ({"input_density": 1.5}, "layer 'a': input_density 1.5 is not between 0 and 1"),
     ],

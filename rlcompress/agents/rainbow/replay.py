@@ -74,6 +74,21 @@ class PrioritizedReplayBuffer(ReplayBuffer):
         self._priorities[positions] = priorities
         self._highest = max(self._highest, float(priorities.max()))
 
+    def priorities(self, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+        """[rows, environments] priorities of stored rows."""
+        return self._priorities[rows[:, None] * self.n_envs + np.arange(self.n_envs)]
+
+    def set_priorities(self, priorities: NDArray[np.float64]) -> None:
+        """Set the priorities [rows, environments] of the first rows, as `priorities` gave them.
+
+        Raises:
+            ValueError: they are not one positive number a transition.
+        """
+        if priorities.shape != (self.size(), self.n_envs) or not (priorities > 0).all():
+            raise ValueError(f"priorities of shape {list(priorities.shape)} for {self.size()} transitions")
+        self._priorities[np.arange(priorities.size)] = priorities.ravel()
+        self._highest = max(self._highest, float(priorities.max()))
+
     def _multi_step(
         self, positions: NDArray[np.int64], probabilities: NDArray[np.float32], env: VecNormalize | None
     ) -> PrioritizedSamples:

@@ -43,6 +43,20 @@ def test_parameters_of_cifar_resnets(name, published):
 
 
 @pytest.mark.parametrize(
+    ("name", "published"),
+    [("resnet18", 11_689_512), ("resnet34", 21_797_672), ("resnet50", 25_557_032)],  # torchvision's documentation
+)
+def test_parameters_of_resnets(name, published):
+    assert parameters(name) == published
+
+
+def test_resnets_have_torchvisions_names():
+    names = build("resnet50")[0].state_dict()
+    for part in ("conv1.weight", "layer1.0.downsample.0.weight", "layer4.2.bn3.running_var", "fc.bias"):
+        assert part in names
+
+
+@pytest.mark.parametrize(
     ("name", "millions"),
     [
         ("mlperf_tiny_resnet8", 0.078),
@@ -52,6 +66,11 @@ def test_parameters_of_cifar_resnets(name, published):
         ("mobilenet_v1_1.0", 4.24),
         ("mobilenet_v2", 3.49),
         ("vdsr", 0.665),
+        ("cifar_vgg11_bn", 9.76),  # README of chenyaofo/pytorch-cifar-models
+        ("cifar_vgg13_bn", 9.94),
+        ("cifar_vgg16_bn", 15.25),
+        ("cifar_vgg19_bn", 20.57),
+        ("cifar_mobilenet_v2", 2.24),
     ],
 )
 def test_parameters_of_the_other_networks(name, millions):

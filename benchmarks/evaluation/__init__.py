@@ -1,0 +1,1 @@
+"""The bars of candidate evaluation: `python -m benchmarks.evaluation`."""

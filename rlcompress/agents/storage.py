@@ -1,0 +1,264 @@
+"""The agent's own file: safetensors with JSON beside the tensors, read without running anything.
+
+Tensors: ``policy.*`` (all networks and their targets), ``optimizer.PART.PARAMETER.STATE`` (Adam's moments), and, if the
+replay is kept, ``replay.*``. The string ``agent`` is JSON: settings, layout of observations and actions, counters.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import torch as th
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from stable_baselines3.common.base_class import maybe_make_env
+from stable_baselines3.common.type_aliases import GymEnv
+from stable_baselines3.common.vec_env import VecEnv
+from torch import Tensor
+
+from rlcompress.agents.actions import check_spaces
+from rlcompress.agents.composite import CompositeAgent
+from rlcompress.agents.replay_tensors import replay_tensors, restore_replay
+from rlcompress.agents.settings import CompositeSettings
+from rlcompress.errors import AgentError, first_problem
+from rlcompress.files import LimitError, parse_json, reason
+from rlcompress.tensor_files import read_safetensors, write_safetensors
+
+_MAX_FILE_BYTES = 2_000_000_000
+_FORMAT = "rlcompress composite agent"
+
+_Tensors = dict[str, Tensor]
+
+
+class Layout(BaseModel):
+    """What the numbers of observations and actions mean, so that an agent never acts on what it does not know.
+
+    Attributes:
+        observations: values of an observation.
+        actions: columns of an action.
+        discrete_actions: choices in column 0.
+        fields: name and width of each part of an observation, where the environment tells them.
+        choices: what the choices of column 0 are called, where the environment tells them.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    observations: int = Field(ge=1, le=100_000)
+    actions: int = Field(ge=2, le=1000)
+    discrete_actions: int = Field(ge=2, le=1000)
+    fields: list[list[str | int]] | None = None
+    choices: list[str] | None = None
+
+
+class Counters(BaseModel):
+    """How far the agent has come; ``parts`` holds what its two algorithms count."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    timesteps: int = Field(ge=0)
+    updates: int = Field(ge=0)
+    episodes: int = Field(ge=0)
+    parts: dict[str, dict[str, int | float]]
+
+
+class _Head(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    format: str
+    version: int
+    layout: Layout
+    counters: Counters
+    settings: dict[str, Any]
+
+
+def layout_of(env: GymEnv, discrete_actions: int) -> Layout:
+    """The layout of an environment; ``observation_fields`` and ``discrete_names`` are asked for, not required."""
+    return Layout(
+        observations=env.observation_space.shape[0],  # type: ignore[index]  # a flat Box, checked by the agent
+        actions=env.action_space.shape[0],  # type: ignore[index]
+        discrete_actions=discrete_actions,
+        fields=[list(pair) for pair in _told(env, "observation_fields") or ()] or None,
+        choices=list(_told(env, "discrete_names") or ()) or None,
+    )
+
+
+def save_agent(agent: CompositeAgent, path: str | Path, *, replay: bool = False) -> None:
+    """Write an agent to a file in one step.
+
+    Args:
+        agent: with an environment, whose layout is written as well.
+        path: of the file; ``.safetensors`` says what it is.
+        replay: whether to keep the transitions too.
+
+    Raises:
+        AgentError: the file cannot be written.
+    """
+    assert agent.env is not None
+    assert agent.discrete_actions is not None
+    counters = Counters(
+        timesteps=agent.num_timesteps, updates=agent._n_updates, episodes=agent._episode_num, parts=agent.counters()
+    )
+    head = {
+        "format": _FORMAT,
+        "version": 1,
+        "layout": layout_of(agent.env, agent.discrete_actions).model_dump(),
+        "counters": counters.model_dump(),
+        "settings": asdict(agent.settings),
+    }
+    tensors = {f"policy.{name}": tensor for name, tensor in agent.policy.state_dict().items()}
+    tensors |= _optimizer_tensors(agent)
+    if replay:
+        tensors |= replay_tensors(agent.replay_buffer)
+    try:
+        write_safetensors(path, tensors, {"agent": json.dumps(head, allow_nan=False)})
+    except OSError as error:
+        raise AgentError(f"cannot write {path} ({reason(error)}); give another file") from None
+
+
+def load_agent(
+    path: str | Path, env: GymEnv | str, *, seed: int | None = None, device: th.device | str = "cpu", **changes: Any
+) -> CompositeAgent:
+    """Read an agent that `save_agent` wrote; it predicts exactly as the one that was saved.
+
+    Args:
+        path: of the file.
+        env: environment that the agent shall act in, of the layout it was trained on.
+        seed: as for `CompositeAgent`; None leaves everything unseeded.
+        device: torch device.
+        changes: settings to replace, such as ``learning_starts``; not those that shape the networks.
+
+    Raises:
+        AgentError: the file is no agent's, is damaged, or was trained on another layout.
+    """
+    tensors, head = _read(path)
+    environment = maybe_make_env(env, 0)
+    settings = _settings(path, head.settings).with_changes(changes)
+    check_spaces(environment.observation_space, environment.action_space)
+    told = _told(environment, "discrete_actions")
+    _check_layout(path, head.layout, layout_of(environment, told or head.layout.discrete_actions))
+    _check_extent(path, settings, tensors)
+    agent = CompositeAgent("MlpPolicy", environment, head.layout.discrete_actions, settings, seed=seed, device=device)
+    _fill(agent, tensors, path)
+    counters = head.counters
+    agent.num_timesteps, agent._n_updates, agent._episode_num = counters.timesteps, counters.updates, counters.episodes
+    agent.set_counters(counters.parts)
+    return agent
+
+
+def _read(path: str | Path) -> tuple[_Tensors, _Head]:
+    try:
+        tensors, strings = read_safetensors(path, _MAX_FILE_BYTES)
+        head = _Head.model_validate(parse_json(strings["agent"]))
+    except KeyError:
+        raise AgentError(f"agent {path}: it holds tensors, but no agent; give a file that a search wrote") from None
+    except (OSError, LimitError) as error:
+        raise AgentError(f"agent {path}: {reason(error)}; give the agent.safetensors that a search wrote") from None
+    except ValidationError as error:
+        raise AgentError(f"agent {path}: {first_problem(error)}; give a file that a search wrote") from None
+    if (head.format, head.version) != (_FORMAT, 1):
+        raise AgentError(
+            f"agent {path}: not of this version's format; train it again, or use the version that wrote it"
+        )
+    for name, tensor in tensors.items():
+        if tensor.is_floating_point() and not bool(th.isfinite(tensor).all()):
+            raise AgentError(f"agent {path}: {name!r} holds NaN or infinite values; train the agent again")
+    return tensors, head
+
+
+def _settings(path: str | Path, values: dict[str, Any]) -> CompositeSettings:
+    try:
+        return CompositeSettings.parse(values)
+    except AgentError as error:
+        raise AgentError(f"agent {path}: {error}") from None
+
+
+def _told(env: GymEnv, name: str) -> Any:
+    if isinstance(env, VecEnv):
+        return env.get_attr(name)[0] if env.has_attr(name) else None
+    return env.get_wrapper_attr(name) if env.has_wrapper_attr(name) else None
+
+
+def _check_layout(path: str | Path, before: Layout, now: Layout) -> None:
+    for wanted, given in zip(now.fields or (), before.fields or (), strict=False):
+        if wanted != given:
+            raise AgentError(
+                f"agent {path}: was trained on observations with {given[0]!r} of {given[1]} values where this "
+                f"environment has {wanted[0]!r} of {wanted[1]}; train one on this version's observations"
+            )
+    if before.choices and now.choices and before.choices != now.choices:
+        raise AgentError(
+            f"agent {path}: chooses among {', '.join(before.choices)}, but here among {', '.join(now.choices)}; "
+            "search the same granularities as it was trained for"
+        )
+    for name in ("observations", "actions", "discrete_actions"):
+        given, wanted = getattr(before, name), getattr(now, name)
+        if given != wanted:
+            raise AgentError(
+                f"agent {path}: was trained with {given} {name.replace('_', ' ')}, but here are {wanted}; "
+                "give an agent of this environment"
+            )
+
+
+def _check_extent(path: str | Path, settings: CompositeSettings, tensors: _Tensors) -> None:
+    """Refuse settings that would make networks larger than the tensors that fill them."""
+    hidden = sum(a * b for a, b in pairwise(settings.net_arch)) + sum(settings.net_arch)
+    if hidden > sum(tensor.numel() for name, tensor in tensors.items() if name.startswith("policy.")):
+        raise AgentError(f"agent {path}: net_arch does not fit its tensors; give a file that a search wrote")
+
+
+def _optimizers(agent: CompositeAgent) -> dict[str, th.optim.Optimizer]:
+    continuous, discrete = agent.continuous, agent.discrete
+    return {
+        "actor": continuous.actor.optimizer,
+        "critic": continuous.critic.optimizer,
+        "discrete": discrete.policy.optimizer,
+    }
+
+
+def _optimizer_tensors(agent: CompositeAgent) -> _Tensors:
+    return {
+        f"optimizer.{part}.{index}.{key}": tensor
+        for part, optimizer in _optimizers(agent).items()
+        for index, state in optimizer.state_dict()["state"].items()
+        for key, tensor in state.items()
+    }
+
+
+def _fill(agent: CompositeAgent, tensors: _Tensors, path: str | Path) -> None:
+    try:
+        agent.policy.load_state_dict(_below(tensors, "policy."))
+        for part, optimizer in _optimizers(agent).items():
+            _fill_optimizer(optimizer, _below(tensors, f"optimizer.{part}."))
+        replay = _below(tensors, "replay.")
+        if replay:
+            restore_replay(agent.replay_buffer, replay)
+    except (RuntimeError, ValueError, KeyError, TypeError) as error:
+        problem = " ".join(str(error).split())[:160]
+        raise AgentError(f"agent {path}: its tensors do not fit ({problem}); give a file that a search wrote") from None
+
+
+def _fill_optimizer(optimizer: th.optim.Optimizer, tensors: _Tensors) -> None:
+    """Put moments in place of an optimizer's own, which stay Adam's of the settings in all else."""
+    fresh = optimizer.state_dict()
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    state: dict[int, _Tensors] = {}
+    for index, key, tensor in _split(tensors):
+        wanted = () if key == "step" else parameters[index].shape
+        if key not in ("step", "exp_avg", "exp_avg_sq") or tensor.shape != wanted:
+            raise ValueError(f"optimizer state {index}.{key} of shape {list(tensor.shape)}")
+        state.setdefault(index, {})[key] = tensor
+    if any(len(entry) != 3 for entry in state.values()):
+        raise ValueError("an optimizer's state is not whole")
+    optimizer.load_state_dict({**fresh, "state": state})
+
+
+def _split(tensors: _Tensors) -> Iterator[tuple[int, str, Tensor]]:
+    for name, tensor in tensors.items():
+        index, _, key = name.partition(".")
+        yield int(index), key, tensor
+
+
+def _below(tensors: _Tensors, prefix: str) -> _Tensors:
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}

@@ -1,0 +1,116 @@
+"""``rlcompress compare``."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from rlcompress.cli.console import stdout
+from rlcompress.cli.invocation import resumable
+from rlcompress.cli.loading import input_format
+from rlcompress.cli.options import (
+    DEFAULT_HARDWARE,
+    Data,
+    Goals,
+    Granularities,
+    Hardware,
+    InputShape,
+    MaxBits,
+    MaxDrop,
+    Mean,
+    Metric,
+    MinBits,
+    Network,
+    Std,
+    Target,
+    Weights,
+    floats_of,
+    names_of,
+)
+from rlcompress.errors import RunError
+
+
+def compare(
+    network: Network,
+    data: Data,
+    agents: Annotated[str, typer.Option(help="Methods to compare, with commas.")] = "composite,dp,tsdp,uniform",
+    seeds: Annotated[str, typer.Option(help="Seeds of each method, with commas.")] = "0,1,2",
+    weights: Weights = None,
+    hardware: Hardware = DEFAULT_HARDWARE,
+    max_drop: MaxDrop = 1.0,
+    metric: Metric = None,
+    goals: Goals = "",
+    target: Target = "energy",
+    evaluations: Annotated[int, typer.Option(help="Policies that each search evaluates.")] = 200,
+    granularities: Granularities = "none,element,filter",
+    min_bits: MinBits = 2,
+    max_bits: MaxBits = 8,
+    score_images: Annotated[int, typer.Option(help="Search images that candidates are scored on.")] = 1000,
+    out: Annotated[Path, typer.Option(help="New folder for the comparison.")] = Path("runs/compare"),
+    input_shape: InputShape = None,
+    mean: Mean = None,
+    std: Std = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the comparison in --out.")] = False,
+) -> None:
+    """Compare search methods at equal evaluations over seeds, on one network and accelerator.
+
+    rlcompress compare --network cifar_resnet20 --weights FILE --data cifar10:DIR --agents composite,dp --seeds 0,1,2
+    """
+    from rlcompress.cli.comparison_table import comparison_table
+    from rlcompress.cli.progress import SearchBar
+    from rlcompress.data import check_data_fits, load_data
+    from rlcompress.hw_models import load as load_hardware
+    from rlcompress.network.pretrained import pretrained
+    from rlcompress.searches import SearchSettings
+    from rlcompress.searches.comparison import Trial
+    from rlcompress.searches.comparison import compare as run
+    from rlcompress.searches.comparison_report import plot_html, summary_rows, to_csv
+    from rlcompress.searches.folder import file_hash, open_folder
+
+    settings = SearchSettings.of(
+        {
+            "max_drop": max_drop, "goals": floats_of(goals), "evaluations": evaluations, "target": target,
+            "granularities": names_of(granularities), "min_bits": min_bits, "max_bits": max_bits,
+            "score_images": score_images,
+        }
+    )  # fmt: skip
+    names, numbers = names_of(agents), _seeds(seeds)
+    model = load_hardware(hardware)
+    splits = load_data(data)
+    traced, card = pretrained(network, weights, input_format(network, input_shape, mean, std, splits))
+    check_data_fits(card, splits)
+    card = replace(card, metric=metric or card.metric)
+    asked: dict[str, Any] = settings.as_json() | {
+        "network": network,
+        "data": data,
+        "hardware": hardware,
+        "metric": card.metric,
+        "input_shape": list(card.input_shape),
+        "mean": list(card.mean),
+        "std": list(card.std),
+    }
+    asked |= {"weights_sha256": file_hash(weights)} if weights else {}
+    del asked["agent"], asked["seed"]  # more of both may be added to a comparison
+    folder = open_folder(out, "comparison.json", asked, resume=resume)
+
+    def on_trial(trial: Trial) -> None:
+        typer.echo(
+            f"{trial.agent}, seed {trial.seed}: {trial.evaluations} evaluations, {trial.seconds:.0f} s", err=True
+        )
+
+    with resumable(folder / "comparison.json"), SearchBar() as bar:
+        trials = run(traced, card, splits, model, settings, names, numbers, folder, on_trial, bar)
+    rows = summary_rows(trials)
+    (folder / "table.csv").write_text(to_csv(rows))
+    (folder / "plot.html").write_text(plot_html(trials, f"{network} on {model.name}"))
+    for goal in dict.fromkeys(row["max_drop"] for row in rows):
+        stdout().print(comparison_table([row for row in rows if row["max_drop"] == goal], goal))
+    typer.echo(f"table: {folder / 'table.csv'}\nplot: {folder / 'plot.html'}")
+
+
+def _seeds(text: str) -> list[int]:
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise RunError(f"--seeds must be whole numbers with commas between, got {text!r}") from None

@@ -1,0 +1,132 @@
+"""A user's own data sets as `DataSplits`."""
+
+from collections.abc import Iterable, Sized
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from rlcompress.data.images import ImageSet
+from rlcompress.data.splits import DataSplits, split_positions
+from rlcompress.errors import DataError
+
+
+def as_splits(data: object, name: str = "data") -> DataSplits:
+    """Training and test images of any usual form, cut into calibration, search and test images.
+
+    Args:
+        data: `DataSplits`, or a pair (training, test). Each is an `ImageSet`; a map-style data set of
+            (image, target) items, or a loader over one; a pair of arrays (images [N, C, H, W], targets [N, ...]); or
+            images alone, for label-free scores. An image is bytes, or floats from 0 to 1, [C, H, W], or whatever
+            `numpy.asarray` turns into [H, W] or [H, W, 3] bytes (Pillow). A target is a class number or, in the
+            unit of the network's output, an array. Normalisation stays out: the network's mean and std do it.
+        name: of the data set.
+
+    Raises:
+        DataError: something has another form; test images are looked at only when they are used.
+    """
+    if isinstance(data, DataSplits):
+        return data
+    if not (isinstance(data, tuple | list) and len(data) == 2):
+        raise DataError(f"{name}: give training and test data as a pair, not {type(data).__name__}")
+    training, testing = (_items(part, name) for part in data)
+    calibration, search = (_image_set(training, part, name) for part in split_positions(_count(training, name), name))
+    everything = torch.arange(_count(testing, name))
+    test = partial(_image_set, testing, everything, name)
+    return DataSplits(calibration, search, test, name, _classes(training, calibration, search))
+
+
+class _Arrays(tuple[Tensor, ...]):
+    """Images, and targets where there are any."""
+
+
+def _items(part: Any, name: str) -> Any:
+    """What can be indexed: an `ImageSet`, a data set of items, or arrays of N entries."""
+    if isinstance(part, ImageSet):
+        return part
+    part = getattr(part, "dataset", part)  # of a loader
+    if isinstance(part, np.ndarray | Tensor):
+        part = (part,)
+    if isinstance(part, tuple) and len(part) in (1, 2):
+        arrays = _Arrays(torch.as_tensor(array) for array in part)
+        if len({len(array) for array in arrays if array.dim()}) != 1:
+            raise DataError(f"{name}: images and targets differ in number; give one target an image")
+        return arrays
+    if hasattr(part, "__getitem__") and isinstance(part, Sized):
+        return part
+    raise DataError(f"{name}: {type(part).__name__} is no data set; give one with a length, or arrays")
+
+
+def _count(items: Any, name: str) -> int:
+    count = len(items[0]) if isinstance(items, _Arrays) else len(items)
+    if not count:
+        raise DataError(f"{name}: holds no image; give at least one")
+    return count
+
+
+def _image_set(items: Any, positions: Tensor, name: str) -> ImageSet:
+    if isinstance(items, ImageSet):
+        return items.part(positions)
+    if isinstance(items, _Arrays):
+        return _of_arrays(_Arrays(array[positions] for array in items), name)
+    rows = [items[i] for i in positions.tolist()]
+    if not all(isinstance(row, tuple | list) and len(row) == 2 for row in rows):
+        raise DataError(f"{name}: an item of the data set is not a pair (image, target); let it give pairs")
+    images, targets = ([row[i] for row in rows] for i in (0, 1))
+    stacked = (_stack(map(_channels_first, images), name), _stack(map(torch.as_tensor, targets), name))
+    return _of_arrays(_Arrays(stacked), name)
+
+
+def _stack(tensors: Iterable[Tensor], name: str) -> Tensor:
+    try:
+        return torch.stack(list(tensors))
+    except (RuntimeError, TypeError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise DataError(f"{name}: images or targets differ in shape ({reason}); crop them to one size") from None
+
+
+def _channels_first(image: Any) -> Tensor:
+    if isinstance(image, Tensor):
+        return image
+    pixels = torch.from_numpy(np.array(image))
+    return pixels[None] if pixels.dim() == 2 else pixels.permute(2, 0, 1) if pixels.shape[-1] <= 4 else pixels
+
+
+def _of_arrays(arrays: _Arrays, name: str) -> ImageSet:
+    targets = arrays[1] if len(arrays) == 2 else None
+    if targets is not None:
+        targets = targets.float() if targets.dim() > 1 else _whole(targets, name)
+    return ImageSet(_on_byte_scale(arrays[0], name), targets)
+
+
+def _whole(targets: Tensor, name: str) -> Tensor:
+    if targets.is_floating_point() or targets.is_complex():
+        raise DataError(f"{name}: class numbers must be whole, got {targets.dtype}; give int64 [N]")
+    return targets.long()
+
+
+def _on_byte_scale(images: Tensor, name: str) -> Tensor:
+    """Bytes where the values are bytes (over 255), else floats on the scale 0 to 255."""
+    if images.dtype == torch.uint8 or images.dim() != 4:
+        return images
+    scaled = images.double() * 255
+    if not images.is_floating_point() or not bool(((scaled >= 0) & (scaled <= 255)).all()):
+        raise DataError(
+            f"{name}: images must be bytes, or floats from 0 to 1, got {images.dtype}; leave normalisation to the "
+            "network's mean and std"
+        )
+    rounded = scaled.round()
+    return rounded.byte() if bool(((scaled - rounded).abs() < 1e-3).all()) else scaled.float()
+
+
+def _classes(items: Any, *sets: ImageSet) -> int | None:
+    """The number of classes that the data set states (torchvision's ``classes``), or else that its labels use."""
+    if any(part.targets is None or part.targets.dtype != torch.int64 for part in sets):
+        return None
+    stated = getattr(items, "classes", None)
+    if isinstance(stated, Sized):
+        return len(stated)
+    whole = [items.labels] if isinstance(items, ImageSet) else [items[1]] if isinstance(items, _Arrays) else []
+    return 1 + max(int(labels.max()) for labels in (*whole, *(part.labels for part in sets)))

@@ -1,0 +1,150 @@
+"""Metrics: what a network gets right, one value an image, so that two networks are compared image by image."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from rlcompress.errors import DataError, RunError
+from rlcompress.plugins import resolve
+
+KL_LIMIT = 1.0
+_LEAST_ERROR = 1e-10  # of a mean square: a perfect image counts as 100 dB
+
+PerImage = Callable[[Tensor, Tensor], Tensor]
+"""(outputs [N, ...], targets [N, ...]) -> [N]."""
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """A figure of merit, the mean over images of one value each.
+
+    Attributes:
+        name: in `METRICS`, or as the user gave it.
+        unit: of a difference of two values; drops are in it.
+        per_image: gives every image's value.
+        label: for tables.
+        higher_is_better: False for errors.
+        label_free: whether the dense network's outputs take the place of targets.
+    """
+
+    name: str
+    unit: str
+    per_image: PerImage
+    label: str
+    higher_is_better: bool = True
+    label_free: bool = False
+
+    def values(self, outputs: Tensor, targets: Tensor | None, dense: Tensor) -> Tensor:
+        """Every image's value: [N] float64.
+
+        Raises:
+            DataError: targets are missing or of another kind than the metric wants, or a value is not finite.
+        """
+        against = dense if self.label_free else targets
+        if against is None:
+            free = ", ".join(name for name, metric in METRICS.items() if metric.label_free)
+            raise DataError(f"metric {self.name} wants labels, but the images have none; choose one of {free}")
+        values = self.per_image(outputs, against)
+        if values.shape != outputs.shape[:1] or not bool(values.isfinite().all()):
+            raise DataError(
+                f"metric {self.name} must give one finite value an image, [{len(outputs)}], got {list(values.shape)}; "
+                "does it fit the network's outputs?"
+            )
+        return values.double()
+
+
+def top1(outputs: Tensor, targets: Tensor) -> Tensor:
+    """100 where the class is the network's first choice, else 0."""
+    return 100.0 * (_scores(outputs, targets).argmax(1) == targets)
+
+
+def top5(outputs: Tensor, targets: Tensor) -> Tensor:
+    """100 where the class is among the network's first five choices, else 0."""
+    first = _scores(outputs, targets).topk(min(5, outputs.shape[1]), dim=1).indices
+    return 100.0 * (first == targets[:, None]).any(1)
+
+
+def psnr(outputs: Tensor, targets: Tensor) -> Tensor:
+    """Peak signal-to-noise ratio in dB of images on the scale 0 to 1, clipped to it; NaN targets do not count."""
+    square = (_maps(outputs, targets).clamp(0.0, 1.0) - targets).square()
+    return -10.0 * square.flatten(1).nanmean(1).clamp_min(_LEAST_ERROR).log10()
+
+
+def end_point_error(outputs: Tensor, targets: Tensor) -> Tensor:
+    """Mean length of the error vectors of disparity or flow [N, C, H, W], in pixels; NaN targets do not count."""
+    return (_maps(outputs, targets) - targets).square().sum(1).sqrt().flatten(1).nanmean(1)
+
+
+def agreement(outputs: Tensor, dense: Tensor) -> Tensor:
+    """100 where both networks name the same class, else 0."""
+    return 100.0 * (_scores(outputs, dense.argmax(1)).argmax(1) == dense.argmax(1))
+
+
+def clipped_kl(outputs: Tensor, dense: Tensor) -> Tensor:
+    """Kullback-Leibler divergence in nats from the dense network's classes, clipped at 1.
+
+    Clipped, so that a few images on which everything is lost do not drown the others; it ranks policies with a
+    quarter of the images that accuracy takes.
+    """
+    log_p, log_q = dense.log_softmax(1), outputs.log_softmax(1)
+    return (log_p.exp() * (log_p - log_q)).sum(1).clamp(0.0, KL_LIMIT)
+
+
+def _scores(outputs: Tensor, targets: Tensor) -> Tensor:
+    if targets.dtype != torch.int64:
+        raise DataError("accuracy wants class numbers as labels; choose another metric with --metric")
+    if outputs.dim() != 2 or outputs.shape[1] <= int(targets.max()):
+        raise DataError(
+            f"the network's output has shape {tuple(outputs.shape[1:])}, but labels go up to "
+            f"{int(targets.max())}; use data with the network's classes"
+        )
+    return outputs
+
+
+def _maps(outputs: Tensor, targets: Tensor) -> Tensor:
+    if outputs.shape != targets.shape:
+        raise DataError(
+            f"the network's output has shape {tuple(outputs.shape[1:])}, but the targets {tuple(targets.shape[1:])}; "
+            "use data whose targets are what the network gives, or another --metric"
+        )
+    return outputs
+
+
+METRICS: dict[str, Metric] = {
+    metric.name: metric
+    for metric in (
+        Metric("top1", "points", top1, "top-1"),
+        Metric("top5", "points", top5, "top-5"),
+        Metric("psnr", "dB", psnr, "PSNR"),
+        Metric("epe", "px", end_point_error, "end-point error", higher_is_better=False),
+        Metric("agreement", "points", agreement, "agreement", label_free=True),
+        Metric("kl", "nats", clipped_kl, "clipped KL", higher_is_better=False, label_free=True),
+    )
+}
+"""Name on the command line -> metric."""
+
+
+def metric_of(metric: str | Metric | PerImage) -> Metric:
+    """A metric by its name, by ``package.module:attribute``, or of a callable (higher is better, in points).
+
+    Raises:
+        RunError: unknown name, or nothing that can be called.
+    """
+    if isinstance(metric, Metric):
+        return metric
+    if isinstance(metric, str):
+        if metric in METRICS:
+            return METRICS[metric]
+        if ":" not in metric:
+            raise RunError(f"unknown metric {metric!r}; choose from {', '.join(METRICS)} or package.module:function")
+        found = resolve(metric, "metric", RunError)
+        return found if isinstance(found, Metric) else _of_callable(found, metric)
+    return _of_callable(metric, getattr(metric, "__name__", "metric"))
+
+
+def _of_callable(function: PerImage, name: str) -> Metric:
+    if not callable(function):
+        raise RunError(f"metric {name!r} is a {type(function).__name__}; give a function or a Metric")
+    return Metric(name, "points", function, name)

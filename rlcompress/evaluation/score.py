@@ -1,0 +1,89 @@
+"""`Score`: how a network does beside the dense one."""
+
+from dataclasses import dataclass
+from typing import Self
+
+import torch
+from torch import Tensor
+
+from rlcompress.evaluation.metrics import Metric, agreement, clipped_kl
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """How a network does on a set of images, beside the dense network on the same images.
+
+    Every figure is a mean over images; ``..._error`` its standard error; 1.96 of them on
+    either side are a 95 % confidence interval.
+
+    Attributes:
+        metric: in the metric's unit (top-1: percent).
+        drop: what is lost of it against the dense network, in the metric's unit (negative: gained).
+        drop_error: from the images on which the two networks differ.
+        agreement: percent of images on which both networks name the same class; None without classes.
+        logit_mse: mean squared difference of the outputs.
+        images: how many images were looked at.
+        kl: mean Kullback-Leibler divergence from the dense network's classes, clipped at 1 an image; None without
+            classes.
+        metric_error, agreement_error, logit_mse_error, kl_error: standard errors.
+    """
+
+    metric: float
+    drop: float
+    drop_error: float
+    agreement: float | None
+    logit_mse: float
+    images: int
+    kl: float | None = None
+    metric_error: float = 0.0
+    agreement_error: float | None = None
+    logit_mse_error: float = 0.0
+    kl_error: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PerImage:
+    """A network's figures image by image, each [N] float64.
+
+    Attributes:
+        value: of the metric.
+        logit_mse: mean squared difference of the outputs.
+        agreement: 100 or 0; None without classes.
+        kl: clipped at 1; None without classes.
+    """
+
+    value: Tensor
+    logit_mse: Tensor
+    agreement: Tensor | None
+    kl: Tensor | None
+
+    @classmethod
+    def of(cls, metric: Metric, outputs: Tensor, dense: Tensor, targets: Tensor | None) -> Self:
+        """Compare a network's outputs with the dense network's on a batch of images with their targets."""
+        classes = dense.dim() == 2 and (targets is None or targets.dtype == torch.int64)
+        return cls(
+            value=metric.values(outputs, targets, dense),
+            logit_mse=(outputs - dense).square().flatten(1).mean(1).double(),
+            agreement=agreement(outputs, dense).double() if classes else None,
+            kl=clipped_kl(outputs, dense).double() if classes else None,
+        )
+
+    @classmethod
+    def cat(cls, parts: "list[PerImage]") -> Self:
+        """Batches one after the other."""
+        columns = ([getattr(part, name) for part in parts] for name in cls.__slots__)
+        return cls(*(None if column[0] is None else torch.cat(column) for column in columns))  # type: ignore[arg-type]
+
+    def score(self, dense: "PerImage", metric: Metric) -> Score:
+        """The means with their standard errors; drops are paired, image by image."""
+        lost = dense.value - self.value if metric.higher_is_better else self.value - dense.value
+        figures = {"metric": self.value, "drop": lost, "logit_mse": self.logit_mse}
+        optional = {"agreement": self.agreement, "kl": self.kl}
+        figures |= {name: values for name, values in optional.items() if values is not None}
+        means = {name: float(values.mean()) for name, values in figures.items()}
+        errors = {f"{name}_error": _standard_error(values) for name, values in figures.items()}
+        return Score(**{"agreement": None, **means, **errors}, images=len(lost))  # type: ignore[arg-type]
+
+
+def _standard_error(values: Tensor) -> float:
+    return float(values.std(correction=0)) / len(values) ** 0.5

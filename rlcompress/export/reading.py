@@ -1,0 +1,117 @@
+"""Exported files as networks that an evaluator can score."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from rlcompress.errors import NetworkError
+from rlcompress.export import tensors
+from rlcompress.network.cards import NetworkCard
+
+_MAX_SIDE = 4096
+
+
+class OnnxNetwork(nn.Module):
+    """An ONNX model in onnxruntime, on one CPU thread.
+
+    Args:
+        path: the file.
+
+    Attributes:
+        about: the model's metadata.
+
+    Raises:
+        NetworkError: onnxruntime is not installed, or cannot read the file.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        super().__init__()
+        try:
+            import onnxruntime
+        except ImportError:
+            raise NetworkError("scoring ONNX files needs onnxruntime; install rlcompress[export]") from None
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        try:
+            content = Path(path).read_bytes()
+            self._session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # a damaged file can raise anything
+            reason = " ".join(str(error).split())
+            raise NetworkError(
+                f"{path}: onnxruntime cannot read it ({reason}); give an exported .onnx or .safetensors file"
+            ) from None
+        if len(self._session.get_inputs()) != 1:
+            raise NetworkError(f"{path}: has {len(self._session.get_inputs())} inputs; give a model of one image input")
+        self.about: dict[str, str] = dict(self._session.get_modelmeta().custom_metadata_map)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Normalised images [N, C, H, W] -> outputs."""
+        name = self._session.get_inputs()[0].name
+        return torch.from_numpy(self._session.run(None, {name: images.contiguous().numpy()})[0])
+
+
+def read_exported(path: str | Path, engine: str = "auto") -> tuple[nn.Module, NetworkCard]:
+    """The network in an exported file, and the card that is written into it.
+
+    Args:
+        path: an ONNX file, or a safetensors file that `rlcompress export` wrote.
+        engine: what executes a safetensors file's network; ONNX files go to onnxruntime.
+
+    Raises:
+        NetworkError: the file cannot be read, or was not written by rlcompress.
+    """
+    if not Path(path).is_file():
+        raise NetworkError(f"{path}: there is no such file; give one that `rlcompress export` wrote")
+    if Path(path).suffix == ".safetensors":
+        recording, about = tensors.read(path)
+        card = _card(about, path)
+        replayed = tensors.replay(recording, path, engine)
+        _check_runs(replayed, card, path)
+        return replayed, card
+    network = OnnxNetwork(path)
+    try:
+        about = {key: json.loads(network.about[key]) for key in ("network", "preprocessing")}
+    except (KeyError, ValueError):
+        raise NetworkError(
+            f"{path}: says nothing about its input; give a file that `rlcompress export` wrote"
+        ) from None
+    return network, _card(about, path)
+
+
+def _check_runs(network: nn.Module, card: NetworkCard, path: str | Path) -> None:
+    """Try one image, so that what does not fit together shows before the data is read."""
+    try:
+        with torch.no_grad():
+            network(torch.zeros(1, *card.input_shape))
+    except Exception as error:  # a damaged recording can go wrong in any step
+        said = " ".join(str(error).split())[:160]
+        raise NetworkError(f"{path}: the exported network does not run ({said}); export it anew") from None
+
+
+def _card(about: dict[str, Any], path: str | Path) -> NetworkCard:
+    try:
+        network, images = about["network"], about["preprocessing"]
+        channels, height, width = map(_side, images["input_shape"])
+        return NetworkCard(
+            name=network["name"],
+            factory="",
+            input_shape=(channels, height, width),
+            mean=tuple(float(value) for value in images["mean"]),
+            std=tuple(float(value) for value in images["std"]),
+            classes=network["classes"],
+            description=f"exported to {Path(path).name}",
+            source=network["source"],
+            metric=network["metric"] or "agreement",
+        )
+    except (KeyError, TypeError, ValueError):
+        raise NetworkError(f"{path}: its metadata is damaged; export it anew") from None
+
+
+def _side(size: Any) -> int:
+    if not (isinstance(size, int) and 1 <= size <= _MAX_SIDE):
+        raise ValueError(f"size {size!r}")
+    return size

@@ -1,0 +1,6 @@
+"""Compressed networks in integers: one definition, engines that agree in every bit."""
+
+from rlcompress.integer.lowering import ENGINES, engine_named, lower
+from rlcompress.integer.network import IntegerNetwork
+
+__all__ = ["ENGINES", "IntegerNetwork", "engine_named", "lower"]

@@ -1,0 +1,115 @@
+"""Channels that hold nothing but zeros are left out of stored tensors and of the convolutions around them.
+
+A channel whose weights and bias are 0 (a removed filter) holds the zero point everywhere. Neither the codes of other
+channels nor their multipliers change when it goes, so the outputs are the same bits with it and without it.
+"""
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+
+from rlcompress.integer.engines import IntegerConv
+from rlcompress.integer.semantics import Requantization
+from rlcompress.network.layers import WeightedLayer, bias_of
+from rlcompress.quantization import ActivationRange
+
+
+@dataclass(frozen=True, slots=True)
+class Codes:
+    """A stored value of a program.
+
+    Attributes:
+        value: its number.
+        at: what its codes mean.
+        alive: [C] boolean, the channels that it still has, the others being zero; None for all.
+    """
+
+    value: int
+    at: ActivationRange
+    alive: Tensor | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """A layer that reads codes.
+
+    Attributes:
+        module: the convolution or linear layer.
+        conv: what it computes.
+        scale: of the weight's codes, [K].
+        source: what it reads.
+    """
+
+    module: WeightedLayer
+    conv: IntegerConv
+    scale: Tensor
+    source: Codes
+
+    @property
+    def bias(self) -> Tensor:
+        """Real, [K]."""
+        return bias_of(self.module)
+
+    @property
+    def live_rows(self) -> Tensor:
+        """[K] boolean, output channels that are not zero whatever the input."""
+        rows = self.conv.codes.numpy().reshape(len(self.conv.codes), -1)  # many times faster than torch's any
+        return torch.from_numpy(rows.any(1)) | (self.bias != 0)
+
+    def follows(self, rows: Tensor) -> bool:
+        """Whether the layer is depthwise and can give just the channels that its input still has."""
+        alive = self.source.alive
+        return self._depthwise and alive is not None and not bool((rows & ~alive).any())
+
+    @property
+    def _depthwise(self) -> bool:
+        return self.conv.groups == len(self.conv.codes) and self.conv.codes.shape[1] == 1
+
+    def thinned(self, rows: Tensor) -> IntegerConv:
+        """The convolution of some output channels, and of the input channels that are left."""
+        codes, alive = self.conv.codes, self.source.alive
+        if self.conv.groups > 1:
+            groups = int(rows.sum()) if self._depthwise else self.conv.groups
+            return replace(self.conv, codes=_chosen(codes, rows), groups=groups)
+        columns = codes if alive is None else codes[:, alive]
+        return replace(self.conv, codes=_chosen(columns, rows))
+
+
+def of_rows(to: Requantization, rows: Tensor) -> Requantization:
+    """The constants of some output channels."""
+    return replace(to, multiplier=_chosen(to.multiplier, rows), bias=_chosen(to.bias, rows))
+
+
+def _chosen(tensor: Tensor, rows: Tensor) -> Tensor:
+    return tensor if bool(rows.all()) else tensor[rows]
+
+
+class Place(nn.Module):
+    """Spreads channels over more, the new ones constant.
+
+    Args:
+        have: [C] boolean, channels that there are.
+        want: [C] boolean, channels that there should be, those that there are among them.
+        fill: code of the new ones.
+    """
+
+    positions: Tensor
+
+    def __init__(self, have: Tensor, want: Tensor, fill: int) -> None:
+        super().__init__()
+        self.count, self.fill = int(want.sum()), fill
+        self.register_buffer("positions", have[want].nonzero()[:, 0])
+        first, last = int(self.positions[0]), int(self.positions[-1])
+        self.run = slice(first, last + 1) if last - first + 1 == len(self.positions) else None
+
+    def forward(self, codes: Tensor) -> Tensor:
+        """[N, C, ...] -> [N, K, ...]."""
+        count, _, *rest = codes.shape
+        layout = torch.channels_last if codes.dim() == 4 else torch.contiguous_format
+        size = (count, self.count, *rest)
+        out = torch.empty(size, dtype=codes.dtype, device=codes.device, memory_format=layout).fill_(self.fill)
+        if self.run is not None:
+            out[:, self.run] = codes
+            return out
+        return out.index_copy_(1, self.positions, codes)

@@ -1,0 +1,94 @@
+"""`IntegerNetwork`: a list of instructions that an engine executes."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from rlcompress.integer.engines import Step
+
+
+@dataclass(frozen=True, slots=True)
+class Instruction:
+    """One step of a program.
+
+    Attributes:
+        step: what to call.
+        inputs: numbers of the values it gets; value 0 is the images.
+        output: number of the value it makes.
+        overwrites: number of the value whose memory it takes, or None.
+        aliases: whether its output may share memory with its first input.
+    """
+
+    step: Step
+    inputs: tuple[int, ...]
+    output: int
+    overwrites: int | None = None
+    aliases: bool = False
+
+
+@dataclass
+class Program:
+    """Instructions in the order of execution."""
+
+    instructions: list[Instruction] = field(default_factory=list)
+    values: int = 1
+
+    def add(self, step: Step, *inputs: int, overwrites: int | None = None, aliases: bool = False) -> int:
+        """Append a step; returns the number of its value."""
+        self.instructions.append(Instruction(step, inputs, self.values, overwrites, aliases))
+        self.values += 1
+        return self.values - 1
+
+
+class IntegerNetwork(nn.Module):
+    """A compressed network with the semantics of `rlcompress.integer.semantics`.
+
+    Images [N, C, H, W], normalised float32, -> outputs, float32. The outputs of an image are the same bits whatever
+    the engine, the batch, the memory layout and the number of threads.
+
+    Attributes:
+        engine: name of what executes it.
+    """
+
+    def __init__(self, program: Program, output: int, engine: str) -> None:
+        super().__init__()
+        self.engine = engine
+        self._output = output
+        self._steps = nn.ModuleList(i.step for i in program.instructions if isinstance(i.step, nn.Module))
+        last = _last_uses(program, output)
+        self._plan = [
+            (i.step, i.inputs, i.output, _copied(program, i, last), tuple(v for v in set(i.inputs) if last[v] == n))
+            for n, i in enumerate(program.instructions)
+        ]
+        self.eval()
+
+    @torch.no_grad()
+    def forward(self, images: Tensor) -> Tensor:
+        """[N, C, H, W] -> [N, classes], or whatever the network gives."""
+        values: dict[int, Any] = {0: images}
+        for step, inputs, output, copied, done in self._plan:
+            operands = [values[i].clone() if i == copied else values[i] for i in inputs]
+            values[output] = step(*operands)
+            for i in done:
+                del values[i]
+        return values[self._output]
+
+
+def _last_uses(program: Program, output: int) -> dict[int, int]:
+    """Value -> position of the last instruction that reads it."""
+    last = {value: n for n, i in enumerate(program.instructions) for value in i.inputs}
+    last[output] = len(program.instructions)
+    return last
+
+
+def _copied(program: Program, instruction: Instruction, last: dict[int, int]) -> int | None:
+    """The value that has to be copied first, because its memory is overwritten but read again."""
+    value = instruction.overwrites
+    if value is None:
+        return None
+    made = {i.output: i for i in program.instructions}
+    shared = made[value].aliases or any(i.aliases and value in i.inputs for i in program.instructions)
+    needed = last[value] > program.instructions.index(instruction) or instruction.inputs.count(value) > 1
+    return value if shared or needed else None

@@ -1,0 +1,79 @@
+"""The portable engine: float32 on integer-valued codes, exact on every platform; the oracle of the others."""
+
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from rlcompress.integer.engines import IntegerConv, Step
+from rlcompress.integer.semantics import Requantization
+
+_EXACT = 2**24  # integers up to here are float32 numbers
+
+
+class _Accumulator(nn.Module):
+    """acc of `rlcompress.integer.semantics`, from codes [N, C, H, W]."""
+
+    weight: Tensor
+
+    def __init__(self, conv: IntegerConv) -> None:
+        super().__init__()
+        self.conv = conv
+        # Every partial sum is an integer: exact in any order, and in float64 where float32 might not hold it.
+        self.number_type = torch.float32 if conv.largest_sum <= _EXACT else torch.float64
+        weight = conv.codes.to(self.number_type)
+        self.register_buffer("weight", weight.contiguous(memory_format=torch.channels_last))
+
+    def forward(self, codes: Tensor) -> Tensor:
+        """[N, C, H, W] -> float32 [N, K, P, Q]."""
+        centred = codes.to(self.number_type)
+        if self.conv.zero_point:
+            centred = centred - self.conv.zero_point
+        with _direct(codes):
+            acc = functional.conv2d(
+                centred, self.weight, None, self.conv.stride, self.conv.padding, self.conv.dilation, self.conv.groups
+            )
+        return acc.float()
+
+
+class _Requantized(_Accumulator):
+    multiplier: Tensor
+    bias: Tensor
+
+    def __init__(self, conv: IntegerConv, to: Requantization) -> None:
+        super().__init__(conv)
+        self.to_codes = to
+        self.register_buffer("multiplier", to.multiplier.view(1, -1, 1, 1))
+        self.register_buffer("bias", to.bias.view(1, -1, 1, 1))
+
+    def forward(self, codes: Tensor, residual: Tensor | None = None) -> Tensor:
+        """[N, C, H, W] and perhaps [N, K, P, Q] -> codes [N, K, P, Q]."""
+        sums = super().forward(codes)
+        torch.addcmul(self.bias, sums, self.multiplier, out=sums)
+        if residual is not None:
+            sums.add_(residual, alpha=self.to_codes.ratio)
+        return sums.round_().clamp_(self.to_codes.bounds.low, self.to_codes.bounds.high)
+
+
+class PortableEngine:
+    """Codes are float32."""
+
+    name = "portable"
+    code_type = torch.float32
+    overwrites_residuals = False
+
+    def accumulator(self, conv: IntegerConv) -> Step:
+        """See `rlcompress.integer.engines.Engine`."""
+        return _Accumulator(conv)
+
+    def requantized(self, conv: IntegerConv, to: Requantization) -> Step:
+        """See `rlcompress.integer.engines.Engine`."""
+        return _Requantized(conv, to)
+
+
+def _direct(codes: Tensor) -> AbstractContextManager[None]:
+    """On CUDA, products and sums only: cuDNN may choose Winograd or Fourier transforms, or TF32, which round."""
+    if not codes.is_cuda:
+        return nullcontext()
+    return torch.backends.cudnn.flags(enabled=False)

@@ -1,0 +1,190 @@
+"""What is not a convolution: the same PyTorch code for every engine."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, fx, nn
+from torch.nn import functional
+
+from rlcompress.integer.engines import Step
+from rlcompress.integer.semantics import Bounds, FixedPoint
+from rlcompress.network.layers import column
+from rlcompress.quantization import ActivationRange
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """Real values to codes."""
+
+    at: ActivationRange
+    bounds: Bounds
+    code_type: torch.dtype
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """float32 [N, ...] -> codes of the same shape."""
+        codes = torch.mul(x, 1.0 / self.at.scale).round_().add_(self.at.zero_point)
+        codes = codes.clamp_(self.bounds.low, self.bounds.high).to(self.code_type)
+        return codes.contiguous(memory_format=torch.channels_last) if codes.dim() == 4 else codes
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """Codes to real values."""
+
+    at: ActivationRange
+
+    def __call__(self, codes: Tensor) -> Tensor:
+        """Codes [N, ...] -> float32 of the same shape."""
+        return torch.sub(codes.float(), self.at.zero_point).mul_(self.at.scale)
+
+
+class Affine(nn.Module):
+    """Accumulators to real values: two roundings, in this order."""
+
+    scale: Tensor
+    bias: Tensor
+
+    def __init__(self, accumulator: Step, scale: Tensor, bias: Tensor) -> None:
+        super().__init__()
+        self.accumulator = accumulator
+        self.register_buffer("scale", scale)
+        self.register_buffer("bias", bias)
+
+    def forward(self, codes: Tensor) -> Tensor:
+        """Codes [N, C, ...] -> float32 [N, K, ...]."""
+        acc = self.accumulator(codes)
+        return acc.mul_(column(self.scale, acc, dim=1)).add_(column(self.bias, acc, dim=1))
+
+
+class AsImage(nn.Module):
+    """Runs a 1x1 convolution on vectors."""
+
+    def __init__(self, conv: Step) -> None:
+        super().__init__()
+        self.conv = conv
+
+    def forward(self, codes: Tensor) -> Tensor:
+        """[N, C] -> [N, K]."""
+        return self.conv(codes[:, :, None, None]).flatten(1)
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The positions that an average goes over.
+
+    Attributes:
+        pool: arguments of `avg_pool2d` after the input, (kernel, stride, padding); None for whole images.
+        keepdim: whether whole images leave [N, C, 1, 1] or [N, C].
+    """
+
+    pool: tuple[Any, Any, Any] | None
+    keepdim: bool = True
+
+    def sums(self, x: Tensor) -> Tensor:
+        """Sums over each window: [N, C, P, Q] or [N, C]."""
+        if self.pool is None:
+            return x.sum((2, 3), keepdim=self.keepdim)
+        return functional.avg_pool2d(x, *self.pool, divisor_override=1)
+
+    def count(self, x: Tensor) -> int:
+        """Positions in a window."""
+        if self.pool is None:
+            return x.shape[2] * x.shape[3]
+        kernel = self.pool[0]
+        return int(kernel**2 if isinstance(kernel, int) else kernel[0] * kernel[-1])
+
+
+@dataclass(frozen=True, slots=True)
+class AverageCodes:
+    """Codes to the real values of their averages."""
+
+    window: Window
+    at: ActivationRange
+
+    def __call__(self, codes: Tensor) -> Tensor:
+        """Codes [N, C, H, W] -> float32 averages."""
+        centred = torch.sub(codes.float(), self.at.zero_point)
+        return self.window.sums(centred) * (self.at.scale / self.window.count(codes))
+
+
+@dataclass(frozen=True, slots=True)
+class AverageReal:
+    """Real values to the real values of their averages, which will be stored at a known range."""
+
+    window: Window
+    target: ActivationRange
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """float32 [N, C, H, W] -> float32 averages."""
+        count = self.window.count(x)
+        point = FixedPoint.of(self.target, count)
+        steps = torch.mul(x, 1.0 / point.unit).round_().clamp_(-point.limit, point.limit)
+        return self.window.sums(steps) * (point.unit / count)
+
+
+class Apply(nn.Module):
+    """A node's own function or module, on codes for those that only move them, else on real values.
+
+    Args:
+        function: what to call.
+        node: whose arguments it gets; tensors among them are the operands, in the order of `fx.Node.all_input_nodes`.
+        real: whether operands are copied to contiguous tensors, so that nothing depends on their layout and operators
+            in place spare the originals.
+    """
+
+    def __init__(self, function: Callable[..., Any], node: fx.Node, *, real: bool) -> None:
+        super().__init__()
+        self.function, self.real = function, real
+        self.op, self.target = node.op, node.target
+        self.position = {part: i for i, part in enumerate(node.all_input_nodes)}
+        self.args, self.kwargs = node.args, node.kwargs
+
+    def forward(self, *operands: Any) -> Any:
+        """Whatever the function gives."""
+        if self.real:
+            operands = tuple(
+                x.clone(memory_format=torch.contiguous_format) if isinstance(x, Tensor) else x for x in operands
+            )
+        args = fx.map_arg(self.args, lambda part: operands[self.position[part]])
+        kwargs = fx.map_arg(self.kwargs, lambda part: operands[self.position[part]])
+        return self.function(*args, **kwargs)
+
+
+@dataclass(frozen=True, slots=True)
+class Pad:
+    """Constant padding of codes by the zero point."""
+
+    pads: tuple[int, ...]
+    zero_point: int
+
+    def __call__(self, codes: Tensor) -> Tensor:
+        """[N, C, H, W] -> the padded tensor."""
+        return functional.pad(codes, self.pads, value=self.zero_point)
+
+
+@dataclass(frozen=True, slots=True)
+class MaxPool:
+    """Maxima of codes; PyTorch 2.13 refuses to pool bytes."""
+
+    pool: Apply
+
+    def __call__(self, codes: Tensor) -> Tensor:
+        """[N, C, H, W] -> [N, C, P, Q]."""
+        maxima: Tensor = self.pool(codes.float())
+        return maxima.to(codes.dtype)
+
+
+class Constant(nn.Module):
+    """A tensor of the network itself."""
+
+    value: Tensor
+
+    def __init__(self, value: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("value", value)
+
+    def forward(self) -> Tensor:
+        """The tensor."""
+        return self.value

@@ -1,0 +1,56 @@
+"""Graphs whose sizes are numbers: what leaves Python has no arithmetic on shapes."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, fx
+
+from rlcompress.errors import NetworkError
+from rlcompress.network.graph import record_shapes
+from rlcompress.network.operations import operation, value_of
+
+_RESHAPES = ("view", "reshape", "flatten", "unflatten", "squeeze", "unsqueeze", "view_as", "reshape_as")
+
+
+def make_static(graph: fx.GraphModule, example: Tensor) -> None:
+    """Write the sizes of one image into a graph's views and arguments, in place; the batch stays free.
+
+    Args:
+        graph: a graph that takes images [N, C, H, W].
+        example: an image [1, C, H, W] of the size that the graph will take from now on.
+
+    Raises:
+        NetworkError: the graph computes something else than a view from the number of images.
+    """
+    record_shapes(graph, example)
+    images = example[:1].expand(3, *example.shape[1:])
+    with torch.no_grad():
+        wanted = graph(images)
+    for node in list(graph.graph.nodes):
+        shape, name = node.meta["shape"], operation(node)
+        if name in _RESHAPES and shape is not None and shape[0] == 1:
+            node.op, node.target, node.kwargs = "call_function", torch.reshape, {}
+            node.args = (node.args[0], (-1, *shape[1:]))
+        elif name in ("expand", "expand_as") and shape is not None:
+            node.op, node.target, node.kwargs = "call_method", "expand", {}
+            node.args = (node.args[0], -1, *shape[1:])
+        elif not node.meta["plain"]:
+            node.args = fx.map_arg(node.args, _number)
+            node.kwargs = fx.map_arg(node.kwargs, _number)
+    graph.graph.eliminate_dead_code()
+    graph.recompile()
+    record_shapes(graph, example)
+    with torch.no_grad():
+        if any(node.meta["plain"] for node in graph.graph.nodes) or not _same(graph, images, wanted):
+            raise NetworkError("forward() computes with the number of images; use it for views alone")
+
+
+def _number(node: fx.Node) -> Any:
+    return value_of(node) if node.meta["plain"] else node
+
+
+def _same(graph: fx.GraphModule, images: Tensor, wanted: Tensor) -> bool:
+    try:
+        return torch.equal(graph(images), wanted)
+    except RuntimeError:
+        return False

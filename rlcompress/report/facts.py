@@ -1,0 +1,103 @@
+"""Plain facts of a report: the accelerator, how figures were measured, and how to get them again."""
+
+import shlex
+from collections.abc import Mapping
+
+from rlcompress.hw_models import HardwareModel, TableModel
+from rlcompress.report.run_folder import RunData
+
+CONFIDENCE = {
+    "measured": "costs were measured by whoever gave the table; nothing is modelled but the interpolation",
+    "silicon-fitted": "constants were fitted to published measurements of a chip",
+    "simulator-matched": "checked against a published simulator, not against a chip",
+    "estimate": "built from published parts; no such chip was measured, so compare policies, not chips",
+}
+"""What a description's tag means."""
+
+Facts = dict[str, str]
+
+
+def hardware_facts(hardware: HardwareModel) -> Facts:
+    """What the accelerator is made of."""
+    about = hardware.description
+    facts = {"title": about.title, "source": " ".join(about.source.split())}
+    if isinstance(hardware, TableModel):
+        return facts
+    array = about.array.model_dump(exclude_none=True)
+    return facts | {
+        "array": ", ".join(f"{key} {value}" for key, value in array.items() if isinstance(value, str | int | float)),
+        "clock": f"{about.clock_mhz:g} MHz",
+        "widths": f"weights {_plain(about.bits.weight)}; activations {_plain(about.bits.activation)} bits",
+        "buffers": "; ".join(f"{b.name} {b.kb:g} kB ({', '.join(b.holds)})" for b in about.buffers),
+        "DRAM": f"{about.dram.pj_per_bit:g} pJ/bit, {about.dram.bits_per_cycle:g} bits a cycle",
+        "skips zeros of": ", ".join(about.zeros.skips) or "nothing",
+        "static power": f"{about.static.mw:g} mW",
+    }
+
+
+def _plain(value: object) -> str:
+    return "/".join(map(str, value)) if isinstance(value, tuple | list) else str(value)
+
+
+def measurement_facts(data: RunData) -> Facts:
+    """Splits, images, seed, repair and what the search took."""
+    settings, images = data.run.settings, data.run.images
+    result = data.result
+    facts = {
+        "data": settings.data,
+        "calibration images": _count(images.get("calibration"), "unlabelled; for ranges, statistics and repair"),
+        "scoring images": _count(images.get("scored"), "training images that every candidate was scored on"),
+        "final images": _count(images.get("final"), "training images that only finalists were scored on"),
+        "test images": _count(result.best.images_test if result else None, "read at the end"),
+        "allowed drop": f"{data.run.metric.amount(settings.max_drop)} of {data.run.metric.label}",
+        "agent": settings.agent,
+        "seed": str(settings.seed),
+        "evaluations": str(result.evaluations if result else len(data.history)),
+        "time": f"{result.seconds:.0f} s" if result else "",
+        "intervals": "95 %; of drops paired by image, of top-1 Wilson's; costs are modelled, without sampling error",
+    }
+    return {key: value for key, value in facts.items() if value} | _other_settings(data)
+
+
+def _count(count: int | None, purpose: str) -> str:
+    return "" if not count else f"{count:,} ({purpose})"
+
+
+def _other_settings(data: RunData) -> Facts:
+    """The rest of the settings, those unknown to this version included."""
+    settings = data.run.settings
+    widths = f"{settings.min_bits} to {settings.max_bits}" if settings.min_bits else ""
+    rest = {key.replace("_", " "): _plain(value) for key, value in settings.others.items() if value not in (None, "")}
+    known = {"granularities": ", ".join(settings.granularities), "bits": widths, **rest}
+    return {key: value for key, value in known.items() if value}
+
+
+def version_facts(data: RunData) -> Facts:
+    """What the run was made with."""
+    run = data.run
+    revision = f" ({run.revision[:12]})" if run.revision else ""
+    return {"rlcompress": f"{run.rlcompress}{revision}", "Python": run.python, **run.libraries}
+
+
+def command(data: RunData) -> str:
+    """The command that gives the run again: as it was typed, else put together from the settings."""
+    if data.run.command:
+        return data.run.command
+    settings = data.run.settings
+    flags: Mapping[str, object] = {
+        "network": settings.network,
+        "weights": settings.weights,
+        "data": settings.data,
+        "hardware": settings.hardware,
+        "max-drop": settings.max_drop,
+        "target": settings.target,
+        "evaluations": settings.evaluations,
+        "minutes": settings.minutes,
+        "agent": settings.agent or None,
+        "granularities": ",".join(settings.granularities) or None,
+        "min-bits": settings.min_bits,
+        "max-bits": settings.max_bits,
+        "seed": settings.seed,
+    }
+    given = [part for key, value in flags.items() if value is not None for part in (f"--{key}", str(value))]
+    return shlex.join(["rlcompress", "search", *given, "--out", "RUN"])

@@ -1,0 +1,86 @@
+"""Warnings before a search about inputs that are valid but probably not what was meant."""
+
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+from rlcompress.data import DataSplits
+from rlcompress.envs import Problem
+from rlcompress.errors import RlcompressWarning
+from rlcompress.files import LimitError, parse_json, read_text
+from rlcompress.hw_models import fixed_widths
+from rlcompress.network.trace import TracedNetwork
+
+_CHANCES = 1.5  # times chance; an accuracy up to this looks untrained
+_GRID_VALUES = 256
+_LEAST_WEIGHTS = 2048  # of a layer; random weights of so many take more values than an 8-bit grid has
+_MAX_FILE_BYTES = 1_000_000
+
+
+def warn_of_doubts(problem: Problem, data: DataSplits, out: Path | None) -> None:
+    """Issue a `RlcompressWarning` for each doubt about a problem's network, widths and test images.
+
+    Args:
+        problem: set up, nothing evaluated yet.
+        data: its images.
+        out: the run folder, whose neighbours may have looked at the same test images.
+    """
+    least = problem.settings.min_bits
+    doubts = (
+        *_untrained(problem, data),
+        *_on_a_grid(problem.network),
+        *fixed_widths(problem.hardware, weight_bits=least, activation_bits=least),
+        *_tested_before(out, problem.network.name, data.name),
+    )
+    for doubt in doubts:
+        warnings.warn(doubt, RlcompressWarning, stacklevel=3)
+
+
+def _untrained(problem: Problem, data: DataSplits) -> Iterator[str]:
+    metric, dense = problem.evaluator.metric, problem.evaluator.dense
+    if metric.name == "top1" and data.classes and dense.metric <= _CHANCES * 100.0 / data.classes:
+        yield (
+            f"the pretrained network names {dense.metric:.1f} % of the search images right, hardly more than chance "
+            f"among {data.classes} classes; check its weights and the data's mean and std"
+        )
+
+
+def _on_a_grid(network: TracedNetwork) -> Iterator[str]:
+    layers = []
+    for name in network.layers:
+        weight = network.layer(name).weight.detach().flatten()
+        if weight.numel() >= _LEAST_WEIGHTS and weight.unique().numel() <= _GRID_VALUES:
+            layers.append(name)
+    if layers:
+        more = f" and {len(layers) - 1} more layers" if len(layers) > 1 else ""
+        yield (
+            f"the weights of {layers[0]!r}{more} take at most {_GRID_VALUES} values, so they are quantized already; "
+            "drops are measured against them, not against the original network"
+        )
+
+
+def _tested_before(out: Path | None, network: str, data: str) -> Iterator[str]:
+    """Neighbouring runs that have looked at the same test images."""
+    if out is None or not out.absolute().parent.is_dir():
+        return
+    before = [
+        folder.name
+        for folder in sorted(out.absolute().parent.iterdir())
+        if folder.name != out.absolute().name and _finished_on(folder, network, data)
+    ]
+    if before:
+        more = f" and {len(before) - 1} more" if len(before) > 1 else ""
+        yield (
+            f"the test images of {data} were looked at by run {before[0]!r}{more} already; whoever chooses "
+            "among runs by their test figures needs other images for an honest one"
+        )
+
+
+def _finished_on(folder: Path, network: str, data: str) -> bool:
+    if not (folder / "result.json").exists():
+        return False
+    try:
+        settings = parse_json(read_text(folder / "run.json", _MAX_FILE_BYTES))["settings"]
+        return bool(settings["network"] == network and str(settings["data"]).partition(":")[0] == data)
+    except (OSError, LimitError, KeyError, TypeError):
+        return False

@@ -1,0 +1,30 @@
+"""Stock algorithms of Stable-Baselines3."""
+
+from stable_baselines3 import DDPG, PPO, SAC, TD3
+from stable_baselines3.common.base_class import BaseAlgorithm
+
+from rlcompress.envs import CompressionEnv, FlattenAction, Problem
+from rlcompress.searches.methods.base import Method
+from rlcompress.searches.settings import SearchSettings
+from rlcompress.searches.watch import Watch
+
+_EPISODES_PER_EVALUATION = 4  # an agent that repeats known policies for this long has converged
+_ENDLESS = 10**9
+
+
+def stock(algorithm: type[DDPG | PPO | SAC | TD3]) -> Method:
+    """A stock Stable-Baselines3 algorithm on the flattened absolute action, without the planner."""
+
+    def method(problem: Problem, settings: SearchSettings, watch: Watch) -> None:
+        name = algorithm.__name__.lower()
+        env = FlattenAction(CompressionEnv(problem, max_drop=settings.candidate_goals[0], planned=False, source=name))
+        agent = algorithm("MlpPolicy", env, seed=settings.seed, device="cpu")
+        with watch.over(agent):
+            _learn(agent, problem, settings, watch)
+
+    return method
+
+
+def _learn(agent: BaseAlgorithm, problem: Problem, settings: SearchSettings, watch: Watch) -> None:
+    episodes = _EPISODES_PER_EVALUATION * (settings.evaluations or _ENDLESS)
+    agent.learn(total_timesteps=episodes * len(problem.space.layers), callback=watch.callbacks)

@@ -1,0 +1,67 @@
+"""A search's outcome as a small table, for the terminal and for notebooks."""
+
+from dataclasses import dataclass
+from html import escape
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rlcompress.searches.result import SearchResult
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """Cells of the table.
+
+    Attributes:
+        title: what was searched.
+        header: names of the columns.
+        rows: dense networks and best policy.
+        caption: what was lost, on how many images.
+    """
+
+    title: str
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    caption: str
+
+    def to_text(self) -> str:
+        """The table in columns."""
+        widths = [max(map(len, column)) for column in zip(self.header, *self.rows, strict=True)]
+        lines = ("   ".join(map(str.ljust, row, widths)).rstrip() for row in (self.header, *self.rows))
+        return "\n".join((self.title, *lines, self.caption))
+
+    def to_html(self) -> str:
+        """The table as HTML, every cell escaped."""
+        head = "".join(f"<th>{escape(cell)}</th>" for cell in self.header)
+        body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in self.rows)
+        return (
+            f"<table><caption>{escape(self.title)}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+            f"<p>{escape(self.caption)}</p>"
+        )
+
+
+def summary_of(result: "SearchResult") -> Summary:
+    """Baselines against the best policy."""
+    metric, best = result.metric, result.best
+    figures = {"dense 16 bits": result.reference, "dense 8 bits": result.baseline, "best policy": best.figures}
+    rows = tuple(
+        (
+            name,
+            f"{of.energy_uj:.2f}",
+            f"{of.latency_ms:.4f}",
+            f"{100.0 * (1.0 - of.energy_uj / result.baseline.energy_uj):.1f} %",
+            f"{of.metric_search:.2f}",
+            f"{of.metric_test:.2f}",
+        )
+        for name, of in figures.items()
+        if of is not None
+    )
+    return Summary(
+        title=f"{result.network} on {result.hardware}: {result.evaluations} evaluations, {result.seconds:.0f} s",
+        header=("", "energy uJ", "latency ms", "saved", f"{metric.label} search", f"{metric.label} test"),
+        rows=rows,
+        caption=(
+            f"{metric.unit} lost: {best.drop_search:.2f} on search images, {best.drop_test:.2f} on "
+            f"{best.images_test} test images; {metric.label} of dense rows is the pretrained network's own"
+        ),
+    )

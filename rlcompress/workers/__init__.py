@@ -1,0 +1,5 @@
+"""Processes that share work, with tensors in one file that all of them map."""
+
+from rlcompress.workers.pool import WorkerPool
+
+__all__ = ["WorkerPool"]

@@ -1,0 +1,131 @@
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch.utils.data import DataLoader, Dataset, TensorDataset
+
+from rlcompress.data import DataSplits, ImageSet, as_splits, load_data
+from rlcompress.errors import DataError
+
+BYTES = torch.arange(8 * 3 * 2 * 2).remainder(256).to(torch.uint8).view(8, 3, 2, 2)
+LABELS = torch.tensor([0, 1, 2, 3, 0, 1, 2, 3])
+
+
+class Pictures(Dataset):
+    """Pillow images with class numbers, as torchvision's data sets give them without transforms."""
+
+    classes = ("a", "b", "c", "d", "e")
+
+    def __len__(self):
+        return 8
+
+    def __getitem__(self, i):
+        return Image.fromarray(BYTES[i].permute(1, 2, 0).numpy()), int(LABELS[i])
+
+
+def everything(splits: DataSplits) -> ImageSet:
+    """Training images in their first order."""
+    parts = (splits.calibration, splits.search)
+    images, labels = torch.cat([p.images for p in parts]), torch.cat([p.labels for p in parts])
+    order = images[:, 0, 0, 0].argsort()
+    return ImageSet(images[order], labels[order])
+
+
+@pytest.mark.parametrize(
+    "training",
+    [
+        ImageSet(BYTES, LABELS),
+        (BYTES, LABELS),
+        (BYTES.numpy(), LABELS.numpy().astype(np.int32)),
+        (BYTES.float() / 255, LABELS),
+        TensorDataset(BYTES, LABELS),
+        TensorDataset(BYTES.float() / 255, LABELS),
+        DataLoader(TensorDataset(BYTES, LABELS), batch_size=3, shuffle=True),
+        list(zip(BYTES, LABELS.tolist(), strict=True)),
+        Pictures(),
+    ],
+    ids=["image set", "tensors", "arrays", "floats", "dataset", "float dataset", "loader", "list", "pictures"],
+)
+def test_every_form_gives_the_same_bytes(training):
+    splits = as_splits((training, training))
+    assert (len(splits.calibration), len(splits.search)) == (2, 6)
+    assert torch.equal(everything(splits).images, BYTES)
+    assert torch.equal(everything(splits).labels, LABELS)
+    assert torch.equal(splits.load_test().images, BYTES)
+    assert splits.classes == (5 if isinstance(training, Pictures) else 4)
+
+
+def test_splits_stay_as_they_are():
+    splits = as_splits((ImageSet(BYTES, LABELS),) * 2)
+    assert as_splits(splits) is splits
+
+
+def test_images_alone_have_no_classes():
+    splits = as_splits((BYTES, BYTES))
+    assert splits.classes is None
+    assert splits.search.targets is None
+
+
+def test_floats_that_are_no_bytes_stay_floats():
+    images = torch.linspace(0, 1, 24).view(2, 3, 2, 2)
+    splits = as_splits(((images, LABELS[:2]), (images, LABELS[:2])))
+    assert splits.load_test().images.dtype == torch.float32
+    assert torch.allclose(splits.load_test().images, images * 255)
+
+
+def test_maps_as_targets():
+    maps = torch.rand(8, 1, 2, 2)
+    splits = as_splits((TensorDataset(BYTES, maps), (BYTES, maps)))
+    assert splits.classes is None
+    assert torch.equal(splits.load_test().targets, maps)
+
+
+def test_the_test_images_wait():
+    class Untouched(Pictures):
+        def __getitem__(self, i):
+            raise AssertionError
+
+    assert len(as_splits((Pictures(), Untouched())).search) == 6
+
+
+@pytest.mark.parametrize(
+    ("training", "message"),
+    [
+        ((BYTES.float() / 127 - 1, LABELS), "leave normalisation to the network's mean and std"),
+        ((BYTES, LABELS[:7]), "differ in number"),
+        ((BYTES, LABELS.float()), "class numbers must be whole"),
+        (TensorDataset(BYTES), r"not a pair \(image, target\)"),
+        ([(BYTES[0, :, :, : 1 + i % 2], 0) for i in range(8)], "differ in shape"),
+        (iter([]), "list_iterator is no data set|tuple_iterator is no data set"),
+        ([], "holds no image"),
+        ((BYTES[0], LABELS[:3]), "images must be uint8"),
+    ],
+)
+def test_errors(training, message):
+    with pytest.raises(DataError, match=message) as caught:
+        as_splits((training, (BYTES, LABELS)), "mine")
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_something_else_than_a_pair():
+    with pytest.raises(DataError, match="mine: give training and test data as a pair, not Tensor"):
+        as_splits(BYTES, "mine")
+
+
+def test_a_function_by_its_name(tmp_path, monkeypatch):
+    (tmp_path / "data_of_a_test.py").write_text(
+        "import numpy as np\n"
+        "def both():\n"
+        "    images, labels = np.zeros((8, 1, 4, 4), np.uint8), np.arange(8) % 2\n"
+        "    return (images, labels), (images[:3], labels[:3])\n"
+        "def broken():\n"
+        "    raise KeyError('nothing')\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    splits = load_data("data_of_a_test:both")
+    assert (splits.classes, len(splits.load_test()), splits.name) == (2, 3, "data_of_a_test:both")
+    with pytest.raises(DataError, match="the function failed"):
+        load_data("data_of_a_test:broken")
+    with pytest.raises(DataError, match="has no 'absent'"):
+        load_data("data_of_a_test:absent")

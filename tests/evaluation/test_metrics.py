@@ -1,0 +1,83 @@
+import math
+
+import pytest
+import torch
+
+from rlcompress.errors import DataError, RunError
+from rlcompress.evaluation import METRICS, Metric, metric_of
+
+LOGITS = torch.tensor([[9.0, 8, 7, 6, 5, 4], [0, 1, 2, 3, 4, 5]])
+
+
+def values(name, outputs, targets):
+    return METRICS[name].values(outputs, targets, outputs).tolist()
+
+
+def test_accuracies():
+    labels = torch.tensor([0, 1])
+    assert values("top1", LOGITS, labels) == [100.0, 0.0]
+    assert values("top5", LOGITS, labels) == [100.0, 100.0]
+    assert values("top5", LOGITS, torch.tensor([5, 0])) == [0.0, 0.0]
+    assert values("top5", LOGITS[:, :3], torch.tensor([2, 0])) == [100.0, 100.0]
+
+
+def test_psnr_leaves_uncounted_pixels_out_and_clips():
+    outputs = torch.tensor([[0.6, 1.7, 0.3], [0.5, 0.5, 0.5]]).view(2, 1, 1, 3)
+    targets = torch.tensor([[0.5, 1.0, torch.nan], [0.5, 0.5, 0.5]]).view(2, 1, 1, 3)
+    assert values("psnr", outputs, targets) == pytest.approx([-10 * math.log10(0.01 / 2), 100.0], rel=1e-5)
+
+
+def test_end_point_error_of_flow():
+    outputs = torch.tensor([[[3.0, 1.0]], [[4.0, 0.0]]])[None]
+    assert values("epe", outputs, torch.zeros(1, 2, 1, 2)) == [3.0]
+
+
+def test_clipped_kl():
+    dense = torch.tensor([[0.0, 0.0], [100.0, 0.0]])
+    outputs = torch.tensor([[math.log(3.0), 0.0], [0.0, 100.0]])
+    expected = 0.5 * math.log(0.5 / 0.75) + 0.5 * math.log(0.5 / 0.25)
+    assert METRICS["kl"].values(outputs, None, dense).tolist() == pytest.approx([expected, 1.0])
+
+
+def test_own_functions():
+    def halves(outputs, targets):
+        return outputs[:, 0] / 2
+
+    metric = metric_of(halves)
+    assert (metric.name, metric.unit, metric.higher_is_better) == ("halves", "points", True)
+    assert metric.values(LOGITS, LOGITS, LOGITS).tolist() == [4.5, 0.0]
+    assert metric_of(metric) is metric
+    own = Metric("mine", "px", halves, "mine", higher_is_better=False)
+    assert metric_of(own).unit == "px"
+
+
+def test_names():
+    assert metric_of("psnr").unit == "dB"
+    assert metric_of("rlcompress.evaluation.metrics:top5").per_image is METRICS["top5"].per_image
+
+
+@pytest.mark.parametrize(
+    ("metric", "message"),
+    [
+        ("beauty", "unknown metric 'beauty'; choose from top1, top5, psnr, epe, agreement, kl or package"),
+        ("absent_module:f", "no module 'absent_module'"),
+        ("math:pi", "metric 'math:pi' is a float; give a function"),
+    ],
+)
+def test_unknown_metrics(metric, message):
+    with pytest.raises(RunError, match=message):
+        metric_of(metric)
+
+
+@pytest.mark.parametrize(
+    ("metric", "outputs", "targets", "message"),
+    [
+        ("psnr", LOGITS, torch.tensor([0, 1]), r"output has shape \(6,\), but the targets \(\)"),
+        ("top1", LOGITS, LOGITS, "accuracy wants class numbers as labels"),
+        ("psnr", LOGITS, torch.full_like(LOGITS, torch.nan), "must give one finite value an image"),
+        (lambda outputs, targets: outputs.mean(), LOGITS, LOGITS, r"one finite value an image, \[2\], got \[\]"),
+    ],
+)
+def test_targets_that_do_not_fit(metric, outputs, targets, message):
+    with pytest.raises(DataError, match=message):
+        metric_of(metric).values(outputs, targets, outputs)

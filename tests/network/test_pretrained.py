@@ -1,0 +1,108 @@
+"""Networks of a user's own, by name."""
+
+import sys
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from rlcompress.errors import NetworkError
+from rlcompress.network.cards import InputFormat
+from rlcompress.network.pretrained import pretrained, untrained
+from rlcompress.network.weights import build
+
+_SOURCE = """
+import torch
+from torch import nn
+
+def small():
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 36, 10))
+
+def upscaler():
+    return nn.Conv2d(1, 1, 3, padding=1)
+
+def broken():
+    raise ValueError("no checkpoint\\nat hand")
+
+def number():
+    return 7
+
+def with_argument(width):
+    return small()
+
+READY = small()
+"""
+_GREY = InputFormat(shape=(1, 8, 8), mean=(0.3,), std=(0.4,))
+
+
+@pytest.fixture
+def source(tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text(_SOURCE)
+    return path
+
+
+def test_a_factory_in_a_file(source):
+    traced, card = pretrained(f"{source}:small", None, _GREY)
+    assert list(traced.layers) == ["_0", "_3"] or list(traced.layers) == ["0", "3"]
+    assert (card.name, card.classes, card.input_shape, card.mean, card.std) == ("small", 10, (1, 8, 8), (0.3,), (0.4,))
+    assert card.metric == "top1"
+    assert traced.name == "small"
+
+
+def test_a_module_that_is_there_already_and_one_that_gives_images(source):
+    assert pretrained(f"{source}:READY", None, _GREY)[1].classes == 10
+    card = pretrained(f"{source}:upscaler", None, _GREY)[1]
+    assert (card.classes, card.metric) == (None, "psnr")
+
+
+def test_weights_of_a_file_are_loaded_into_a_users_network(source, tmp_path):
+    weights = {name: torch.full_like(tensor, 0.5) for name, tensor in made_state(source).items()}
+    save_file(weights, tmp_path / "w.safetensors")
+    traced, _ = pretrained(f"{source}:small", tmp_path / "w.safetensors", _GREY)
+    assert all((parameter == 0.5).all() for parameter in traced.graph.parameters())
+
+
+def made_state(source):
+    return dict(untrained(f"{source}:small", _GREY)[0].graph.state_dict())
+
+
+def test_a_factory_in_a_package_of_the_current_folder(source, tmp_path, monkeypatch):
+    (tmp_path / "userpackage").mkdir()
+    (tmp_path / "userpackage" / "models.py").write_text(_SOURCE)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    assert pretrained("userpackage.models:small", None, _GREY)[1].classes == 10
+
+
+def test_a_built_in_network_takes_another_normalisation(tmp_path):
+    save_file(build("digits_cnn")[0].state_dict(), tmp_path / "w.safetensors")
+    card = pretrained("digits_cnn", tmp_path / "w.safetensors", InputFormat(mean=(0.0,)))[1]
+    assert (card.mean, card.std) == ((0.0,), (0.3759,))
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "message"),
+    [
+        ("nowhere.py:small", _GREY, "there is no file .*nowhere.py; check its path"),
+        ("mine.py:large", _GREY, "has no 'large'; give the name of one that it has"),
+        ("mine.py:broken", _GREY, r"the factory failed \(no checkpoint at hand\); it is called without arguments"),
+        ("mine.py:with_argument", _GREY, "the factory failed .*called without arguments"),
+        ("mine.py:number", _GREY, "gives int; let it return an nn.Module"),
+        ("raises.py:small", _GREY, r"importing .* failed \(name 'undefined' is not defined\); mend the module"),
+        ("no_such_package.models:small", _GREY, "no module 'no_such_package.models' is installed"),
+        ("mine.py:small", InputFormat(), "does not say what it takes; give --input-shape C,H,W"),
+        ("mine.py:small", InputFormat(shape=(1, 8, 8)), "give --mean and --std of each channel"),
+        ("mine.py:small", InputFormat(shape=(3, 8, 8), mean=(0.0,), std=(1.0,)), "does not accept an input of shape"),
+        ("mine.py:small", InputFormat(shape=(1, 8, 8), mean=(0.0, 0.0), std=(1.0,)), "--mean has 2 values for 1 chan"),
+        ("digits_cnn", _GREY, "digits_cnn is not trained; give its weights"),
+        ("digits_cn", _GREY, "give|own is package.module:factory"),
+    ],
+)
+def test_wrong_networks_are_answered_in_one_line(source, name, given, message):
+    (source.parent / "raises.py").write_text("undefined")
+    name = f"{source.parent}/{name}" if ".py" in name else name
+    with pytest.raises(NetworkError, match=message) as caught:
+        pretrained(name, None, given)
+    assert len(str(caught.value).splitlines()) == 1

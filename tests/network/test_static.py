@@ -1,0 +1,38 @@
+import pytest
+import torch
+from torch import nn
+
+from rlcompress.errors import NetworkError
+from rlcompress.network.static import make_static
+from rlcompress.network.trace import trace
+from tests.small_networks import Net, conv, images
+
+SHAPE = (3, 8, 8)
+
+
+def static(forward):
+    network = Net(forward, a=conv(3, 4), fc=nn.Linear(4, 5))
+    graph = trace(network, torch.zeros(1, *SHAPE)).graph
+    make_static(graph, torch.zeros(1, *SHAPE))
+    return network, graph
+
+
+@pytest.mark.parametrize(
+    "forward",
+    [
+        lambda s, x: s.fc(s.a(x).view(x.size(0), 4, -1).mean(2)),
+        lambda s, x: s.fc(s.a(x)[:, :, : x.shape[2] // 2].mean((2, 3))),
+        lambda s, x: s.fc((s.a(x) / x.shape[2]).flatten(2).sum(-1)),
+    ],
+)
+def test_sizes_become_numbers_and_the_batch_stays_free(forward):
+    network, graph = static(forward)
+    assert not any(node.meta["plain"] for node in graph.graph.nodes)
+    for count in (1, 2, 4):
+        x = images(count, *SHAPE)
+        torch.testing.assert_close(graph(x), network(x))
+
+
+def test_computing_with_the_number_of_images_is_refused():
+    with pytest.raises(NetworkError, match="computes with the number of images"):
+        static(lambda s, x: s.fc((s.a(x) * x.size(0)).mean((2, 3))))

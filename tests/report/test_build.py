@@ -1,0 +1,201 @@
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from rlcompress import hw_models
+from rlcompress.errors import RunError
+from rlcompress.network.spec_cards import built_in_specs
+from rlcompress.report import energy_report, write_report
+from rlcompress.spec import LayerChoice, fingerprint, specs_from_json
+from tests.report.conftest import MakeRun
+
+SECTIONS = ("headline", "front", "layers", "energy", "sensitivity", "learning", "hardware", "measured")
+
+
+class _Page(HTMLParser):
+    """Ids, addresses, meta values and visible text of a page; fails where elements do not close."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.ids: list[str] = []
+        self.addresses: list[str] = []
+        self.words: list[str] = []
+        self.meta: list[str] = []
+        self.scripts: dict[str, str] = {}
+        self._open: list[tuple[str, str]] = []
+        self.feed(text)
+        assert not self._open
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        values = {key: value or "" for key, value in attrs}
+        self.ids += [values["id"]] if "id" in values else []
+        self.addresses += [values[key] for key in ("src", "href", "action", "data") if key in values]
+        if tag == "meta":
+            self.meta.append(values.get("content", ""))
+        else:
+            self._open.append((tag, values.get("id", "")))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self._open.pop()[0] == tag
+
+    def handle_data(self, data: str) -> None:
+        tag, name = self._open[-1] if self._open else ("", "")
+        if tag == "script":
+            self.scripts[name] = data
+        elif tag != "style":
+            self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self.words).split())
+
+
+def _page(*runs: Path) -> _Page:
+    return _Page(write_report(runs).read_text(encoding="utf-8"))
+
+
+def test_a_report_has_every_section_and_loads_nothing(make_run: MakeRun) -> None:
+    page = _page(make_run())
+    assert set(SECTIONS) <= set(page.ids)
+    assert any(text.startswith("default-src 'none'; script-src 'sha256-") for text in page.meta)
+    assert len(page.ids) == len(set(page.ids))
+    assert all(address.startswith("#") for address in page.addresses)
+    assert {address[1:] for address in page.addresses} <= set(page.ids)
+
+
+def test_the_figures_are_those_of_the_run(make_run: MakeRun) -> None:
+    folder = make_run()
+    page = _page(folder)
+    best = json.loads((folder / "result.json").read_text())["best"]
+    assert f"{best['energy_saved_pct']:.1f} % less than dense 8 bits" in page.text
+    assert "points lost: 0.80 ± 0.78" in page.text
+    assert "1 point was allowed; the test images say 0.80 (95 % interval 0.02 to 1.58)" in page.text
+    assert "596 images cannot tell for certain" in page.text
+    assert "97.20 (95.54 to 98.25)" in page.text  # Wilson's interval of 97.2 % of 596
+
+
+def test_the_charts_hold_every_candidate_and_policy(make_run: MakeRun) -> None:
+    charts = json.loads(_page(make_run()).scripts["charts"])
+    front = charts["front-chart"]
+    assert [len(trace["x"]) for trace in front["data"]] == [12, 3, 3, 1, 1]
+    assert "conv1: element 64%, W6 A7" in front["data"][2]["text"][0]
+    assert front["views"]["latency"]["values"][0] != front["data"][0]["y"]
+    assert len(charts["learning-chart"]["data"][2]["y"]) == 12
+    assert len(charts["sensitivity-chart"]["data"][0]["z"]) == 6
+    assert sum(trace["x"][1] for trace in charts["energy-chart"]["data"]) == pytest.approx(
+        next(t["y"][0] for t in front["data"] if t["name"] == "dense 8 bits")
+    )
+
+
+def test_a_running_search_is_told_as_one(make_run: MakeRun) -> None:
+    page = _page(make_run(finished=False))
+    assert "No final result yet: 12 of 12 evaluations are recorded" in page.text
+    assert "a candidate, not final" in page.text
+    assert set(SECTIONS) <= set(page.ids)
+
+
+def test_a_search_that_has_just_begun(make_run: MakeRun) -> None:
+    folder = make_run(finished=False)
+    (folder / "history.jsonl").unlink()
+    (folder / "sensitivity.csv").unlink()
+    assert "0 of 12 evaluations" in _page(folder).text
+
+
+def test_results_of_earlier_versions_without_intervals(make_run: MakeRun) -> None:
+    folder = make_run()
+    result = json.loads((folder / "result.json").read_text())
+    for key in ("drop_test_error", "drop_search_error"):
+        del result["best"][key]
+    (folder / "result.json").write_text(json.dumps(result))
+    assert "0.80 are lost on the test images (no interval recorded)" in _page(folder).text
+
+
+def test_every_goal_of_a_search_is_shown(make_run: MakeRun) -> None:
+    folder = make_run()
+    assert "allowed to lose" not in _page(folder).text
+    result = json.loads((folder / "result.json").read_text())
+    milder = {**result["best"], "energy_saved_pct": 12.34, "drop_test": 0.25}
+    result["best_by_goal"] = {"1": result["best"], "0.5": milder}
+    (folder / "result.json").write_text(json.dumps(result))
+    assert "0.5 points 12.3 % 0.25 ± 0.78" in _page(folder).text
+
+
+def test_another_metric_has_its_name_and_unit(make_run: MakeRun) -> None:
+    folder = make_run()
+    run = json.loads((folder / "run.json").read_text())
+    run["metric"] = {"name": "psnr", "label": "PSNR", "unit": "dB"}
+    (folder / "run.json").write_text(json.dumps(run))
+    page = _page(folder)
+    assert "1 dB was allowed" in page.text
+    assert "dB lost: 0.80 ± 0.78" in page.text
+    assert "top-1" not in page.text.replace("of top-1 Wilson's", "")
+    assert "97.20 (" not in page.text  # an interval of shares means nothing here
+    chart = json.loads(page.scripts["charts"])["front-chart"]
+    assert chart["layout"]["xaxis"]["title"] == {"text": "dB of PSNR lost"}
+    assert "dB on 250 images" in chart["data"][0]["text"][0]
+
+
+def test_names_from_files_are_escaped(make_run: MakeRun) -> None:
+    evil = "<script>alert(1)</script><img src=x onerror=alert(2)>"
+    folder = make_run(network=evil, data=evil, agent=evil, something_new=evil)
+    network = json.loads((folder / "network.json").read_text())
+    text = (folder / "network.json").read_text().replace('"conv2"', json.dumps(evil))
+    (folder / "network.json").write_text(text)
+    policy = (folder / "policy.json").read_text().replace('"conv2"', json.dumps(evil))
+    prints = (fingerprint(specs) for specs in (built_in_specs("digits_cnn"), specs_from_json(text, "network.json")))
+    (folder / "policy.json").write_text(policy.replace(*prints))
+    sensitivity = folder / "sensitivity.csv"
+    sensitivity.write_text(sensitivity.read_text().replace("conv2", evil))
+    history = folder / "history.jsonl"
+    history.write_text(history.read_text().replace('"planner"', json.dumps(evil)))
+    assert any(spec["name"] == "conv2" for spec in network)
+    html = write_report([folder]).read_text()
+    assert "<script>alert" not in html
+    assert "<img" not in html
+    page = _Page(html)
+    assert evil in page.text
+    charts = json.loads(page.scripts["charts"])
+    assert "<img" not in json.dumps(charts)  # plotly would read it as a tag
+    assert "&lt;img" in json.dumps(charts)
+
+
+def test_several_runs_in_one_page(make_run: MakeRun) -> None:
+    runs = [make_run(f"seed{seed}", seed=seed) for seed in range(3)] + [make_run("other", finished=False, agent="td3")]
+    page = _page(*runs)
+    assert {"overview", "front", "learning", "run-1-layers", "run-4-measured"} <= set(page.ids)
+    assert len(page.ids) == len(set(page.ids))
+    assert re.search(r"digits_cnn on scalable_sparse_16x32, composite 3 .* ± 0.00 0.80 ± 0.00", page.text)
+    charts = json.loads(page.scripts["charts"])
+    assert {trace["name"].split(":")[0] for trace in charts["front-chart"]["data"]} == {run.name for run in runs}
+
+
+def test_a_report_is_written_where_it_is_asked_for(make_run: MakeRun, tmp_path: Path) -> None:
+    folder = make_run()
+    assert write_report([folder], tmp_path / "mine.html") == tmp_path / "mine.html"
+    assert not (folder / "report.html").exists()
+    with pytest.raises(RunError, match=r"cannot write .*; give another file with --out"):
+        write_report([folder], tmp_path / "nowhere" / "mine.html")
+
+
+def test_the_same_run_gives_the_same_report(make_run: MakeRun) -> None:
+    folder = make_run()
+    assert write_report([folder]).read_text() == write_report([folder]).read_text()
+
+
+@pytest.mark.parametrize("hardware", hw_models.available())
+def test_energy_of_every_accelerator_without_a_search(hardware: str) -> None:
+    model, specs = hw_models.load(hardware), built_in_specs("digits_cnn")
+    page = _Page(energy_report("digits_cnn", specs, model))
+    assert {"headline", "layers", "energy", "hardware"} <= set(page.ids)
+    assert model.description.confidence in page.text
+
+
+def test_energy_of_a_policy_without_a_search() -> None:
+    specs = built_in_specs("digits_cnn")
+    choices = {spec.name: LayerChoice(weight_bits=4) for spec in specs if spec.compressible}
+    page = _Page(energy_report("digits_cnn", specs, hw_models.load("bitfusion_16x32"), choices))
+    assert "W4" in page.text
+    assert "less than dense 8 bits" in page.text

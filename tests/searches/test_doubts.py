@@ -1,0 +1,61 @@
+import json
+import warnings
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from rlcompress import hw_models
+from rlcompress.envs import Problem
+from rlcompress.errors import RlcompressWarning
+from rlcompress.network.trace import trace
+from rlcompress.searches.doubts import warn_of_doubts
+from tests.conftest import Digits
+
+
+def _doubts(problem: Problem, digits: Digits, out: Path | None = None) -> list[str]:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        warn_of_doubts(problem, digits.splits, out)
+    assert all(issubclass(one.category, RlcompressWarning) for one in caught)
+    return [str(one.message) for one in caught]
+
+
+def test_nothing_is_said_of_a_trained_network(problem: Problem, digits: Digits, tmp_path: Path) -> None:
+    assert _doubts(problem, digits) == []
+    assert _doubts(problem, digits, tmp_path / "run") == []
+
+
+def test_an_untrained_network_is_doubted(problem: Problem, digits: Digits) -> None:
+    evaluator = problem.evaluator
+    shuffled = digits.splits.search.labels[torch.randperm(200, generator=torch.Generator().manual_seed(0))]
+    images = replace(digits.splits.search.part(torch.arange(200)), targets=shuffled)
+    guessing = replace(problem, evaluator=type(evaluator)(digits.network.graph, images, digits.card))
+    assert "hardly more than chance among 10 classes" in _doubts(guessing, digits)[0]
+
+
+def test_weights_on_a_grid_are_doubted(problem: Problem, digits: Digits) -> None:
+    model = trace(digits.model, torch.zeros(1, 1, 8, 8), name="digits_cnn")
+    weight = model.layer("conv3").weight
+    weight.data = (weight.data * 20).round() / 20
+    (doubt,) = _doubts(replace(problem, network=model), digits)
+    assert doubt.startswith("the weights of 'conv3' take at most 256 values, so they are quantized already")
+
+
+def test_fixed_widths_are_told(problem: Problem, digits: Digits) -> None:
+    told = _doubts(replace(problem, hardware=hw_models.load("npu_int8")), digits)
+    assert [line.split(":")[0] for line in told] == [
+        "npu_int8 computes with weights of 8 bits and more",
+        "npu_int8 computes with activations of 8 bits and more",
+    ]
+
+
+def test_a_second_look_at_the_test_images_is_told(problem: Problem, digits: Digits, tmp_path: Path) -> None:
+    for name, data in (("other", "cifar10:DIR"), ("before", "digits"), ("damaged", "digits")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "result.json").write_text("{}")
+        (tmp_path / name / "run.json").write_text(json.dumps({"settings": {"network": "digits_cnn", "data": data}}))
+    (tmp_path / "damaged" / "run.json").write_text("{")
+    (doubt,) = _doubts(problem, digits, tmp_path / "now")
+    assert "looked at by run 'before' already" in doubt
+    assert _doubts(problem, digits, tmp_path / "before") == []

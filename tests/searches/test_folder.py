@@ -1,0 +1,94 @@
+import errno
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from rlcompress.envs import Problem
+from rlcompress.errors import RunError
+from rlcompress.searches.folder import RunFolder
+from tests.searches.test_history import CHOICES, outcome
+
+SETTINGS = {"agent": "random", "seed": 0}
+
+
+@pytest.fixture
+def begun(tmp_path: Path, problem: Problem) -> RunFolder:
+    folder = RunFolder(tmp_path / "run", SETTINGS)
+    folder.begin({}, problem)
+    return folder
+
+
+def test_two_searches_do_not_share_a_folder(begun: RunFolder, problem: Problem) -> None:
+    with pytest.raises(RunError, match="is being written by another search; wait for it"):
+        RunFolder(begun.path, SETTINGS, resume=True)
+    begun.release()
+    RunFolder(begun.path, SETTINGS, resume=True).release()
+
+
+def test_two_searches_that_begin_together_do_not_share_a_folder(tmp_path: Path, problem: Problem) -> None:
+    first, second = RunFolder(tmp_path / "run", SETTINGS), RunFolder(tmp_path / "run", SETTINGS)
+    first.begin({}, problem)
+    with pytest.raises(RunError, match="is being written by another search"):
+        second.begin({}, problem)
+    first.release()
+    with pytest.raises(RunError, match="is not empty"):
+        second.begin({}, problem)
+
+
+def test_the_lock_of_a_killed_search_is_gone(begun: RunFolder) -> None:
+    begun.release()
+    code = (
+        "import os, signal, sys\nfrom rlcompress.searches.folder import RunFolder\n"
+        f"RunFolder({str(begun.path)!r}, {SETTINGS!r}, resume=True)\n"
+        "os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
+    assert done.returncode == -9, done.stderr
+    RunFolder(begun.path, SETTINGS, resume=True).release()
+
+
+def test_a_search_that_was_killed_while_it_began_can_begin_again(begun: RunFolder, problem: Problem) -> None:
+    begun.release()
+    (begun.path / "run.json").rename(begun.path / "run.json.part")
+    again = RunFolder(begun.path, SETTINGS)
+    again.begin({}, problem)
+    assert (begun.path / "run.json").exists()
+
+
+def full(*_: object) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_a_full_disk_is_told_in_one_line_and_leaves_the_folder_whole(
+    begun: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun.append(outcome(1), CHOICES)
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", full)
+        for write in (lambda: begun.append(outcome(2), CHOICES), lambda: begun.write("policy.json", "{}")):
+            with pytest.raises(RunError, match=r"cannot write to .*No space left on device.*go on by --resume"):
+                write()
+    assert not list(begun.path.glob("*.part"))
+    begun.release()
+    resumed = RunFolder(begun.path, SETTINGS, resume=True)
+    assert len(resumed.recorded) >= 1
+
+
+def test_a_read_only_folder_is_told_in_one_line(begun: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun.release()
+
+    def refused(*_: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    folder = RunFolder(begun.path, SETTINGS, resume=True)
+    folder.release()
+    monkeypatch.setattr(folder, "_lock", SimpleNamespace(is_locked=False, acquire=refused))
+    with pytest.raises(RunError, match=r"cannot write to .*Permission denied"):
+        folder._hold()
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    with pytest.raises(RunError, match="cannot write to"):
+        RunFolder(begun.path, SETTINGS, resume=True)
