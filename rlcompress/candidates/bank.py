@@ -25,6 +25,7 @@ from rlcompress.compensation import (
     rescale,
 )
 from rlcompress.errors import DataError, RunError
+from rlcompress.memory import MemoryShares
 from rlcompress.network.layers import bias_of, weighted
 from rlcompress.network.trace import TracedNetwork
 from rlcompress.pruning import CRITERIA, NEED_GRADIENTS, filter_classes
@@ -39,9 +40,8 @@ from rlcompress.quantization import (
 from rlcompress.spec import REFERENCE_BITS, LayerChoice
 
 _WIDTHS = (2, 3, 4, 5, 6, 7, 8, REFERENCE_BITS)
+_AFFINE_SHARE = 16  # gains and shifts are small beside the codes that they belong to
 _RANGE_SAMPLES = 32768  # values per tensor that activation ranges are fitted on
-_BANK_BYTES = 400_000_000
-_FINAL_BYTES = 200_000_000
 CORRECTIONS = ("paired", "local")
 """How stitched networks get the dense network's moments; final ones are always paired."""
 
@@ -59,6 +59,7 @@ class Candidates:
         range_norm: exponent of the error that activation ranges make least, see `fit_ranges`.
         correction: ``paired`` runs every stitched network on the correction images; ``local`` runs nothing and takes
             what each layer does to its own outputs from its inputs' moments, see `docs/results.md`.
+        memory: bounds of the compressed layers and finished networks that are kept.
 
     Raises:
         DataError: the calibration set is empty, of the wrong shape, of one colour, or holds or causes values that are
@@ -77,6 +78,7 @@ class Candidates:
         correction_images: int = 64,
         range_norm: float = 3.0,
         correction: str = "paired",
+        memory: MemoryShares | None = None,
     ) -> None:
         check_calibration(network, calibration)
         if criterion not in CRITERIA:
@@ -103,18 +105,19 @@ class Candidates:
         self._moments = output_moments(self._template, network.layers, self._images)
         finishing = calibration if repair == "t2" else calibration[:TUNING_IMAGES].clone()
         self._finisher = Finisher(self._template, finishing, self._moments, correction_images)
-        stored = _stored_tensors(self._template, set(network.reads.values()), self._images)
-        self._ranges = {name: fit_ranges(_samples(name, x), _WIDTHS, range_norm) for name, x in stored.items()}
-        nonzero = {name: float((x != 0).float().mean()) for name, x in stored.items()}
+        stored = _stored_samples(self._template, set(network.reads.values()), self._images)
+        self._ranges = {name: fit_ranges(samples, _WIDTHS, range_norm) for name, (samples, _) in stored.items()}
+        nonzero = {name: share for name, (_, share) in stored.items()}
         self.densities = {layer: nonzero[name] for layer, name in network.reads.items()}
         """Layer name -> share of nonzero inputs on the calibration images."""
         self._means: dict[str, Tensor] = {}
         if correction == "local":
             self._means = input_means(self._template, network.layers, calibration[:hessian_images])
         self._kept_classes = Memo(self._choose_classes)
-        self._weights = Memo(self._compress, _BANK_BYTES, _stored_bytes)
-        self._affine = Memo(self._local_affine, _BANK_BYTES, _affine_bytes)
-        self._finals = Memo(self._finish, _FINAL_BYTES, _network_bytes)
+        memory = memory or MemoryShares()
+        self._weights = Memo(self._compress, memory.bank, _stored_bytes)
+        self._affine = Memo(self._local_affine, memory.bank // _AFFINE_SHARE, _affine_bytes)
+        self._finals = Memo(self._finish, memory.finals, _network_bytes)
         self.on_step: OnStep | None = None
         """Called with (steps done, steps in all) of learned rounding."""
 
@@ -278,14 +281,15 @@ def _network_bytes(network: fx.GraphModule) -> int:
 
 
 @torch.no_grad()
-def _stored_tensors(graph: fx.GraphModule, names: set[str], images: Tensor) -> dict[str, Tensor]:
-    run = StoredTensors(graph, names)
+def _stored_samples(graph: fx.GraphModule, names: set[str], images: Tensor) -> dict[str, tuple[Tensor, float]]:
+    """Stored tensor -> a sample of its values, and the share of them that is not zero."""
+    run = StoredTensors(graph, names, lambda name, x: (_samples(name, x), float((x != 0).float().mean())))
     run.run(images)
     return run.values
 
 
 def _samples(name: str, values: Tensor) -> Tensor:
-    """An evenly spread sample of a tensor's values.
+    """An evenly spread sample of a tensor's values, which does not hold the tensor.
 
     Raises:
         DataError: a value is not finite.
@@ -293,4 +297,4 @@ def _samples(name: str, values: Tensor) -> Tensor:
     if not bool(values.isfinite().all()):
         raise DataError(f"calibration images give values that are not finite at {name!r}; check weights and mean/std")
     flat = values.flatten()
-    return flat[:: max(1, len(flat) // _RANGE_SAMPLES)]
+    return flat[:: max(1, len(flat) // _RANGE_SAMPLES)].clone()

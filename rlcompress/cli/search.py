@@ -20,6 +20,7 @@ from rlcompress.cli.options import (
     MaxBits,
     MaxDrop,
     Mean,
+    Memory,
     Metric,
     MinBits,
     Network,
@@ -61,6 +62,7 @@ def search(
     seed: Seed = 0,
     workers: Workers = 1,
     engine: Engine = "auto",
+    memory: Memory = None,
     out: Annotated[Path, typer.Option(help="New folder for the run.")] = Path("runs/search"),
     input_shape: InputShape = None,
     mean: Mean = None,
@@ -93,7 +95,7 @@ def search(
             "agent": f"{agent}-cold" if cold else agent, "seed": seed, "target": target,
             "agent_from": str(agent_from) if agent_from else None,
             "granularities": names_of(granularities), "min_bits": min_bits, "max_bits": max_bits,
-            "repair": repair, "workers": workers, "engine": engine,
+            "repair": repair, "workers": workers, "engine": engine, "memory": memory,
         }
     )  # fmt: skip
     model = load_hardware(hardware)

@@ -13,11 +13,13 @@ from numpy.typing import NDArray
 
 from rlcompress.candidates import Candidates, calibration_images, check_tier
 from rlcompress.data import DataSplits, check_data_fits, load_data
+from rlcompress.envs.memory_need import memory_shares
 from rlcompress.errors import RunError
 from rlcompress.evaluation import Evaluator, FinalScorer, Score, Scorer
 from rlcompress.hw_models import BatchCost, HardwareModel, bops_of
 from rlcompress.hw_models import load as load_hardware
 from rlcompress.integer import IntegerNetwork, engine_named, lower
+from rlcompress.memory import MemoryShares, parse_bytes
 from rlcompress.network.cards import NetworkCard
 from rlcompress.network.pretrained import pretrained
 from rlcompress.network.trace import TracedNetwork
@@ -77,6 +79,7 @@ class ProblemSettings:
         repair: tier of the repair, see `rlcompress.candidates.TIERS`.
         correction: of the moments of candidates that are scored, see `rlcompress.candidates.CORRECTIONS`.
         engine: what executes compressed networks, see `rlcompress.integer.ENGINES`; results do not depend on it.
+        memory: what all processes may take together, such as ``4G``; None for fixed bounds of what is kept.
     """
 
     target: str = "energy"
@@ -87,6 +90,7 @@ class ProblemSettings:
     repair: str = "t1"
     correction: str = "paired"
     engine: str = "auto"
+    memory: str | None = None
 
     def __post_init__(self) -> None:
         if self.target not in TARGETS:
@@ -98,6 +102,8 @@ class ProblemSettings:
         if self.score_images < 1:
             raise RunError(f"score_images must be at least 1, got {self.score_images}")
         engine_named(self.engine)
+        if self.memory is not None:
+            parse_bytes(self.memory)
 
 
 @dataclass(eq=False)
@@ -119,6 +125,7 @@ class Problem:
         deadline: value of `time.monotonic` after which nothing more is evaluated; None for no limit.
         on_outcome: called after every evaluation.
         workers: processes that batches of policies are spread over; 1 for none but this one.
+        memory: bounds that hold in every process.
         surrogate: predicts drops; learns from every evaluation of this run.
     """
 
@@ -136,6 +143,7 @@ class Problem:
     deadline: float | None = None
     on_outcome: Callable[[Outcome], None] | None = None
     workers: int = 1
+    memory: MemoryShares = field(default_factory=MemoryShares)
     surrogate: Surrogate = field(init=False)
     _plans: dict[float, ChoiceBatch] = field(init=False, default_factory=dict)
 
@@ -157,6 +165,7 @@ class Problem:
         settings: ProblemSettings | None = None,
         on_progress: Callable[[int, int], None] | None = None,
         measured: Sequence[SensitivityRow] = (),
+        workers: int = 1,
     ) -> Self:
         """Set a problem up: fit ranges, profile densities, measure sensitivities.
 
@@ -168,15 +177,19 @@ class Problem:
             settings: see `ProblemSettings`.
             on_progress: called with (steps done, steps in all) of the sensitivity table.
             measured: the table of an earlier set-up of the same problem, used again if it is whole.
+            workers: processes that batches of policies are spread over.
 
         Raises:
-            RlcompressError: images, network and hardware do not fit together.
+            RlcompressError: images, network and hardware do not fit together, or the memory is too small for them.
         """
         settings = settings or ProblemSettings()
+        memory = memory_shares(network, data, settings.memory, settings.repair, workers)
         calibration = calibration_images(
             network, settings.repair, card, lambda: data.calibration.normalized(slice(None), card.mean, card.std)
         )
-        bank = Candidates(network, calibration, repair=settings.repair, correction=settings.correction)
+        bank = Candidates(network, calibration, repair=settings.repair, correction=settings.correction, memory=memory)
+        images = calibration[-_SENSITIVITY_IMAGES:].clone()
+        del calibration
         network = network.with_densities(bank.densities)
         scored = slice(0, settings.score_images)
         evaluator = Evaluator(network.graph, data.search.part(scored), card)
@@ -193,13 +206,13 @@ class Problem:
             )
         rows = list(measured)
         if not covers(rows, space):
-            rows = measure_sensitivity(bank, space, calibration[-_SENSITIVITY_IMAGES:], on_progress)
+            rows = measure_sensitivity(bank, space, images, on_progress, memory.sensitivity)
 
         def log_cost(batch: ChoiceBatch) -> NDArray[np.float64]:
             return np.log(TARGETS[settings.target](hardware, network.structure, batch))
 
         planner = Planner(space, Proxy(rows, space), log_cost, evaluator.error_scale)
-        return cls(network, hardware, bank, evaluator, space, planner, settings, rows)
+        return cls(network, hardware, bank, evaluator, space, planner, settings, rows, workers=workers, memory=memory)
 
     @classmethod
     def load(

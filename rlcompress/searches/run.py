@@ -117,6 +117,7 @@ def _run(
         settings.problem,
         lambda i, n: report(Progress("sensitivity", i, n)),
         folder.read_sensitivity() if folder else (),
+        settings.workers,
     )
     problem.deadline = None if settings.minutes is None else started + 60.0 * settings.minutes
     if folder is not None:
@@ -229,18 +230,21 @@ def explore(
 
 def finished(
     problem: Problem, settings: SearchSettings, fresh: Evaluator, report: OnProgress
-) -> tuple[list[Outcome], list[IntegerNetwork], list[Score], NDArray[np.float64]]:
-    """Finalists, their final networks and scores on fresh search images, and the `cautious_drop` of each: [F]."""
+) -> tuple[list[Outcome], dict[int, IntegerNetwork], list[Score], NDArray[np.float64]]:
+    """Finalists, the networks of those on the front by position, scores on fresh images, and each `cautious_drop`."""
     chosen = finalists(list(problem.outcomes.values()), settings.candidate_goals)
-    networks: list[IntegerNetwork] = []
-    scores, drops = [], []
+    saved = np.array([outcome.saved_pct for outcome in chosen])
+    networks: dict[int, IntegerNetwork] = {}
+    scores: list[Score] = []
+    drops: list[float] = []
     if problem.workers == 1:  # other processes cannot call back
-        problem.bank.on_step = lambda i, n: report(Progress("rounding", len(networks) * n + i, len(chosen) * n))
+        problem.bank.on_step = lambda i, n: report(Progress("rounding", len(scores) * n + i, len(chosen) * n))
     finals = problem.finals([outcome.choices for outcome in chosen], (fresh, problem.evaluator))
     for i, (network, (score, again)) in enumerate(finals):
-        networks.append(network)
         scores.append(score)
         drops.append(cautious_drop(score, again))
+        front = pareto(saved[: i + 1], np.array(drops))
+        networks = {j: kept for j, kept in {**networks, i: network}.items() if j in front}
         report(Progress("final", i + 1, 2 * len(chosen)))
     problem.bank.on_step = None
     return chosen, networks, scores, np.array(drops)
@@ -308,7 +312,7 @@ def fresh_search_images(data: DataSplits, settings: SearchSettings) -> ImageSet:
     used = settings.problem.score_images
     if len(data.search) <= used:
         return data.search
-    return data.search.part(torch.arange(used, len(data.search)))
+    return data.search.part(slice(used, None))
 
 
 def evaluator_of(problem: Problem, card: NetworkCard, images: Images) -> Evaluator:
