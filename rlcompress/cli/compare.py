@@ -23,6 +23,7 @@ from rlcompress.cli.options import (
     Metric,
     MinBits,
     Network,
+    RoundTo,
     Std,
     Target,
     Weights,
@@ -47,6 +48,7 @@ def compare(
     granularities: Granularities = "none,element,filter",
     min_bits: MinBits = 2,
     max_bits: MaxBits = 8,
+    round_to: RoundTo = None,
     score_images: Annotated[int, typer.Option(help="Search images that candidates are scored on.")] = 1000,
     memory: Memory = None,
     out: Annotated[Path, typer.Option(help="New folder for the comparison.")] = Path("runs/compare"),
@@ -74,7 +76,7 @@ def compare(
         {
             "max_drop": max_drop, "goals": floats_of(goals), "evaluations": evaluations, "target": target,
             "granularities": names_of(granularities), "min_bits": min_bits, "max_bits": max_bits,
-            "score_images": score_images, "memory": memory,
+            "round_to": round_to, "score_images": score_images, "memory": memory,
         }
     )  # fmt: skip
     names, numbers = names_of(agents), _seeds(seeds)
