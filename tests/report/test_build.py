@@ -120,7 +120,7 @@ def test_every_goal_of_a_search_is_shown(make_run: MakeRun) -> None:
     milder = {**result["best"], "energy_saved_pct": 12.34, "drop_test": 0.25}
     result["best_by_goal"] = {"1": result["best"], "0.5": milder}
     (folder / "result.json").write_text(json.dumps(result))
-    assert "0.5 points 12.3 % 0.25 ± 0.78" in _page(folder).text
+    assert "0.5 points 12.3 % 0.00255 ms 0.25 ± 0.78 policy_0.5.json" in _page(folder).text
 
 
 def test_another_metric_has_its_name_and_unit(make_run: MakeRun) -> None:
