@@ -38,7 +38,6 @@ _CHECKED = 3
 
 def main() -> None:
     arguments = _parsed()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         sys.exit(_check(arguments) if arguments.check else _run(arguments))
     except RlcompressError as error:
@@ -130,4 +129,6 @@ def _check(arguments: argparse.Namespace) -> int:
 
 
 if __name__ == "__main__":
+    for ending in (signal.SIGINT, signal.SIGTERM):  # a shell's background job begins with SIGINT ignored
+        signal.signal(ending, signal.default_int_handler)
     main()

@@ -15,10 +15,11 @@ _INTRODUCTION = """\
 every row is; with `--check` it computes rows drawn by chance anew. Savings are percent against the same network, dense
 at 8 bits (and at 16 bits, where the accelerator has that width), on the same accelerator model
 ([hardware.md](hardware.md)). One search serves all the drops allowed; policies are chosen on training images, and what
-they lose on the test images is given with its 95 % interval. Minutes are wall-clock of a search on one core, as it was
-run. Over several seeds figures are means, with the standard deviation of the energy saved. `val1300` are 1,300 images
-of ImageNet's validation set, an easier part of it than average, so that only the drops say something. The networks for
-ImageNet are searched with 750 images beside 250 for calibration, VDSR with 72 and 24 squares of photographs.
+they lose on the test images is given with its 95 % interval. Minutes are wall-clock of a search by one process, of its
+last part where it was interrupted. Over several seeds figures are means, with the standard deviation of the energy
+saved. `val1300` are 1,300 images of ImageNet's validation set, an easier part of it than average, so that only the
+drops say something. The networks for ImageNet are searched with 750 images beside 250 for calibration, VDSR with 72
+and 24 squares of photographs.
 """
 
 
@@ -89,7 +90,7 @@ def _policies(rows: Sequence[Row]) -> Iterator[str]:
 def _methods(rows: Sequence[Row]) -> Iterator[str]:
     """Energy saved by every method."""
     methods = [method for method in METHODS if any(row.method == method for row in rows)]
-    if len(methods) < 2:
+    if methods == [_MAIN]:
         return
     yield "Energy saved by every method, % (in brackets what its policy loses on test images):\n"
     yield from _head("network", "allowed", *methods)
