@@ -240,14 +240,14 @@ class Candidates:
         """Classes of a coupling group that go at a keep ratio."""
         names = [spec.name for spec in self.network.layers.values() if spec.coupling == group]
         scores = {name: importance(self._dense[name], self._criterion) for name in names}
-        kept = filter_classes(scores, self.network.classes, keep_ratio)
+        kept = filter_classes(scores, self.network.classes, keep_ratio, self.network.layers[names[0]].round_to)
         return frozenset({int(c) for name in names for c in self.network.classes[name]} - kept)
 
     def _compress(
         self, layer: str, granularity: str, keep_ratio: float, removed: frozenset[int]
     ) -> dict[int, QuantizedWeight]:
         outputs, inputs = self._live(layer, removed)
-        pruning = Pruning(granularity, keep_ratio, self._criterion)
+        pruning = Pruning(granularity, keep_ratio, self._criterion, self.network.layers[layer].round_to)
         return compress(self._dense[layer], outputs, inputs, pruning, _WIDTHS)
 
     def _live(self, layer: str, removed: frozenset[int]) -> tuple[Tensor, Tensor]:
