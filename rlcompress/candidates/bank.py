@@ -7,7 +7,13 @@ import numpy as np
 import torch
 from torch import Tensor, fx, nn
 
-from rlcompress.candidates.checks import check_applies, check_calibration
+from rlcompress.candidates.checks import (
+    check_activations,
+    check_applies,
+    check_calibration,
+    check_hessians,
+    check_weights,
+)
 from rlcompress.candidates.final import TUNING_IMAGES, Finisher, OnStep
 from rlcompress.candidates.layer import DenseLayer, Pruning, compress, importance
 from rlcompress.candidates.memo import Memo
@@ -24,7 +30,7 @@ from rlcompress.compensation import (
     output_moments,
     rescale,
 )
-from rlcompress.errors import DataError, RunError
+from rlcompress.errors import RunError
 from rlcompress.memory import MemoryShares
 from rlcompress.network.layers import bias_of, weighted
 from rlcompress.network.trace import TracedNetwork
@@ -63,7 +69,8 @@ class Candidates:
 
     Raises:
         DataError: the calibration set is empty, of the wrong shape, of one colour, or holds or causes values that are
-            not finite.
+            not finite; the message names the layer or the tensor.
+        NetworkError: a layer's weights are not finite.
         RunError: the tier, the criterion or the correction is unknown.
     """
 
@@ -80,6 +87,7 @@ class Candidates:
         correction: str = "paired",
         memory: MemoryShares | None = None,
     ) -> None:
+        check_weights(network)
         check_calibration(network, calibration)
         if criterion not in CRITERIA:
             raise RunError(f"unknown criterion {criterion!r}; choose from {', '.join(CRITERIA)}")
@@ -92,6 +100,7 @@ class Candidates:
         self._template = quantizable(network).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._images = calibration[:correction_images].contiguous(memory_format=torch.channels_last)
         hessians = input_hessians(self._template, network.layers, calibration[:hessian_images])
+        check_hessians(hessians)
         gradients = {}
         if criterion in NEED_GRADIENTS:
             gradients = loss_gradients(self._template, network.layers, calibration[:hessian_images])
@@ -289,12 +298,7 @@ def _stored_samples(graph: fx.GraphModule, names: set[str], images: Tensor) -> d
 
 
 def _samples(name: str, values: Tensor) -> Tensor:
-    """An evenly spread sample of a tensor's values, which does not hold the tensor.
-
-    Raises:
-        DataError: a value is not finite.
-    """
-    if not bool(values.isfinite().all()):
-        raise DataError(f"calibration images give values that are not finite at {name!r}; check weights and mean/std")
+    """An evenly spread sample of a tensor's values, which does not hold the tensor."""
+    check_activations(name, values)
     flat = values.flatten()
     return flat[:: max(1, len(flat) // _RANGE_SAMPLES)].clone()

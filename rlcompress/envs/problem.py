@@ -198,6 +198,10 @@ class Problem:
         network = network.with_densities(bank.densities)
         scored = slice(0, settings.score_images)
         evaluator = Evaluator(network.graph, data.search.part(scored), card)
+        if not evaluator.error_scale > 0.0:
+            raise RunError(
+                "the network gives the same outputs for every image, so that nothing can be lost; check its weights"
+            )
         space = ChoiceSpace(
             network.structure,
             granularities=settings.granularities,
