@@ -7,7 +7,13 @@ import numpy as np
 import torch
 from torch import Tensor, fx, nn
 
-from rlcompress.candidates.checks import check_applies, check_calibration
+from rlcompress.candidates.checks import (
+    check_activations,
+    check_applies,
+    check_calibration,
+    check_hessians,
+    check_weights,
+)
 from rlcompress.candidates.final import TUNING_IMAGES, Finisher, OnStep
 from rlcompress.candidates.layer import DenseLayer, Pruning, compress, importance
 from rlcompress.candidates.memo import Memo
@@ -24,7 +30,7 @@ from rlcompress.compensation import (
     output_moments,
     rescale,
 )
-from rlcompress.errors import DataError, RunError
+from rlcompress.errors import RunError
 from rlcompress.network.layers import bias_of, weighted
 from rlcompress.network.trace import TracedNetwork
 from rlcompress.pruning import CRITERIA, NEED_GRADIENTS, filter_classes
@@ -62,7 +68,8 @@ class Candidates:
 
     Raises:
         DataError: the calibration set is empty, of the wrong shape, of one colour, or holds or causes values that are
-            not finite.
+            not finite; the message names the layer or the tensor.
+        NetworkError: a layer's weights are not finite.
         RunError: the tier, the criterion or the correction is unknown.
     """
 
@@ -78,6 +85,7 @@ class Candidates:
         range_norm: float = 3.0,
         correction: str = "paired",
     ) -> None:
+        check_weights(network)
         check_calibration(network, calibration)
         if criterion not in CRITERIA:
             raise RunError(f"unknown criterion {criterion!r}; choose from {', '.join(CRITERIA)}")
@@ -90,6 +98,7 @@ class Candidates:
         self._template = quantizable(network).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._images = calibration[:correction_images].contiguous(memory_format=torch.channels_last)
         hessians = input_hessians(self._template, network.layers, calibration[:hessian_images])
+        check_hessians(hessians)
         gradients = {}
         if criterion in NEED_GRADIENTS:
             gradients = loss_gradients(self._template, network.layers, calibration[:hessian_images])
@@ -242,13 +251,13 @@ class Candidates:
 
     def _pruning(self, choice: LayerChoice) -> Pruning:
         criterion = self._criterion if choice.criterion == "default" else choice.criterion
-        return Pruning(choice.granularity, choice.keep_ratio, criterion)
+        return Pruning(choice.granularity, choice.keep_ratio, criterion, self.network.specs[0].round_to)
 
     def _removed_classes(self, group: str, pruning: Pruning) -> frozenset[int]:
         """Classes of a coupling group that go when its filters are pruned so."""
         names = [spec.name for spec in self.network.layers.values() if spec.coupling == group]
         scores = {name: importance(self._dense[name], pruning.criterion) for name in names}
-        kept = filter_classes(scores, self.network.classes, pruning.keep_ratio)
+        kept = filter_classes(scores, self.network.classes, pruning.keep_ratio, pruning.round_to)
         return frozenset({int(c) for name in names for c in self.network.classes[name]} - kept)
 
     def _compress(self, layer: str, pruning: Pruning, removed: frozenset[int]) -> dict[int, QuantizedWeight]:
@@ -290,12 +299,7 @@ def _stored_tensors(graph: fx.GraphModule, names: set[str], images: Tensor) -> d
 
 
 def _samples(name: str, values: Tensor) -> Tensor:
-    """An evenly spread sample of a tensor's values.
-
-    Raises:
-        DataError: a value is not finite.
-    """
-    if not bool(values.isfinite().all()):
-        raise DataError(f"calibration images give values that are not finite at {name!r}; check weights and mean/std")
+    """An evenly spread sample of a tensor's values."""
+    check_activations(name, values)
     flat = values.flatten()
     return flat[:: max(1, len(flat) // _RANGE_SAMPLES)]

@@ -9,6 +9,7 @@ from torch import Tensor
 from rlcompress.compensation import obs_sweep, refit
 from rlcompress.pruning import CRITERIA, GRANULARITY_MASKS, LayerStatistics
 from rlcompress.quantization import QuantizedWeight, fit_scale, largest_code
+from rlcompress.spec import keep_count
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,16 +49,21 @@ class Pruning:
         granularity: name in `rlcompress.pruning.GRANULARITY_MASKS`.
         keep_ratio: share that stays, of the weights between the channels that stay.
         criterion: name in `rlcompress.pruning.CRITERIA`, which of them go.
+        round_to: where input channels go, a multiple of it stays.
     """
 
     granularity: str
     keep_ratio: float
     criterion: str
+    round_to: int = 1
 
     def mask(self, layer: LayerStatistics) -> Tensor:
         """[G, K / G, D] boolean, True where a weight stays."""
         scores = CRITERIA[self.criterion](layer).flatten(0, 1).unflatten(1, (layer.inputs, -1))
-        return GRANULARITY_MASKS[self.granularity](scores, self.keep_ratio).reshape(layer.weight.shape)
+        ratio = self.keep_ratio
+        if self.granularity == "channel":
+            ratio = keep_count(layer.inputs, ratio, self.round_to) / layer.inputs
+        return GRANULARITY_MASKS[self.granularity](scores, ratio).reshape(layer.weight.shape)
 
 
 def importance(layer: DenseLayer, criterion: str) -> Tensor:

@@ -22,6 +22,7 @@ from rlcompress.cli.options import (
     Metric,
     MinBits,
     Network,
+    RoundTo,
     Std,
     Target,
     Weights,
@@ -46,6 +47,7 @@ def compare(
     granularities: Granularities = "none,element,filter",
     min_bits: MinBits = 2,
     max_bits: MaxBits = 8,
+    round_to: RoundTo = None,
     score_images: Annotated[int, typer.Option(help="Search images that candidates are scored on.")] = 1000,
     out: Annotated[Path, typer.Option(help="New folder for the comparison.")] = Path("runs/compare"),
     input_shape: InputShape = None,
@@ -72,6 +74,7 @@ def compare(
         {
             "max_drop": max_drop, "goals": floats_of(goals), "evaluations": evaluations, "target": target,
             "granularities": names_of(granularities), "min_bits": min_bits, "max_bits": max_bits,
+            "round_to": round_to,
             "score_images": score_images,
         }
     )  # fmt: skip

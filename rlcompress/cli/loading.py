@@ -65,4 +65,4 @@ def final_network(
     images = calibration_images(
         network, tier, card, lambda: data.calibration.normalized(slice(None), card.mean, card.std)
     )
-    return Candidates(network, images, repair=tier).final(policy.choices)
+    return Candidates(network.with_round_to(policy.round_to), images, repair=tier).final(policy.choices)

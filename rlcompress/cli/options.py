@@ -44,6 +44,10 @@ Goals = Annotated[str, typer.Option(help="Further allowed drops that one search 
 Target = Annotated[str, typer.Option(help="energy, latency, edp or bops.")]
 Granularities = Annotated[str, typer.Option(help="Pruning that may be chosen, with commas.")]
 MinBits = Annotated[int, typer.Option(help="Least weight and activation bits.")]
+RoundTo = Annotated[
+    int | None,
+    typer.Option(help="Filters and channels that stay are a multiple of it; by default what the accelerator asks for."),
+]
 MaxBits = Annotated[int, typer.Option(help="Most weight and activation bits.")]
 
 

@@ -26,6 +26,7 @@ from rlcompress.cli.options import (
     Quiet,
     Repair,
     Resume,
+    RoundTo,
     Seed,
     Std,
     Target,
@@ -57,6 +58,7 @@ def search(
     granularities: Granularities = "none,element,filter",
     min_bits: MinBits = 2,
     max_bits: MaxBits = 8,
+    round_to: RoundTo = None,
     repair: Repair = "t1",
     seed: Seed = 0,
     workers: Workers = 1,
@@ -93,6 +95,7 @@ def search(
             "agent": f"{agent}-cold" if cold else agent, "seed": seed, "target": target,
             "agent_from": str(agent_from) if agent_from else None,
             "granularities": names_of(granularities), "min_bits": min_bits, "max_bits": max_bits,
+            "round_to": round_to,
             "repair": repair, "workers": workers, "engine": engine,
         }
     )  # fmt: skip

@@ -73,6 +73,7 @@ class ProblemSettings:
         granularities: that may be chosen.
         min_bits: least bits.
         max_bits: most bits.
+        round_to: channels that stay are a multiple of it; None for what the accelerator's description asks for.
         score_images: search images that every candidate is scored on.
         repair: tier of the repair, see `rlcompress.candidates.TIERS`.
         correction: of the moments of candidates that are scored, see `rlcompress.candidates.CORRECTIONS`.
@@ -83,6 +84,7 @@ class ProblemSettings:
     granularities: tuple[str, ...] = ("none", "element", "filter")
     min_bits: int = 2
     max_bits: int = 8
+    round_to: int | None = None
     score_images: int = 1000
     repair: str = "t1"
     correction: str = "paired"
@@ -95,6 +97,8 @@ class ProblemSettings:
         if unknown:
             raise RunError(f"unknown granularity {unknown[0]!r}; choose from {', '.join(GRANULARITIES)}")
         check_tier(self.repair)
+        if self.round_to is not None and self.round_to < 1:
+            raise RunError(f"round_to must be at least 1, got {self.round_to}")
         if self.score_images < 1:
             raise RunError(f"score_images must be at least 1, got {self.score_images}")
         engine_named(self.engine)
@@ -173,6 +177,7 @@ class Problem:
             RlcompressError: images, network and hardware do not fit together.
         """
         settings = settings or ProblemSettings()
+        network = network.with_round_to(settings.round_to or hardware.description.round_to)
         calibration = calibration_images(
             network, settings.repair, card, lambda: data.calibration.normalized(slice(None), card.mean, card.std)
         )
@@ -180,6 +185,10 @@ class Problem:
         network = network.with_densities(bank.densities)
         scored = slice(0, settings.score_images)
         evaluator = Evaluator(network.graph, data.search.part(scored), card)
+        if not evaluator.error_scale > 0.0:
+            raise RunError(
+                "the network gives the same outputs for every image, so that nothing can be lost; check its weights"
+            )
         space = ChoiceSpace(
             network.structure,
             granularities=settings.granularities,

@@ -17,7 +17,6 @@ from rlcompress.spec import LayerChoice
 
 _BITS = (2, 3, 4, 5, 6, 8)
 _KEEP_RATIOS = (0.8, 0.6, 0.4, 0.2)
-_CHUNK_BYTES = 200_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +39,11 @@ class SensitivityRow:
 
 
 def measure_sensitivity(
-    bank: Candidates, space: ChoiceSpace, images: Tensor, on_row: Callable[[int, int], None] | None = None
+    bank: Candidates,
+    space: ChoiceSpace,
+    images: Tensor,
+    on_row: Callable[[int, int], None] | None = None,
+    most_bytes: int = 200_000_000,
 ) -> list[SensitivityRow]:
     """Measure every factor of every layer on images [N, C, H, W], with moments corrected as in `Candidates.stitch`.
 
@@ -51,11 +54,12 @@ def measure_sensitivity(
         space: the layers, granularities and ties.
         images: normalised training images.
         on_row: called with (rows done, rows in all).
+        most_bytes: that the dense activations may take at a time; one image's are held whatever they take.
     """
     changes = list(_changes(space))
     graph = bank.template()
     totals = [[0.0, 0.0] for _ in changes]
-    chunks = images.split(_chunk_images(graph, images))
+    chunks = images.split(_chunk_images(graph, images, most_bytes))
     for number, chunk in enumerate(chunks):
         suffix = _Suffix(graph, chunk.contiguous(memory_format=torch.channels_last), bank.network.layers)
         for i, (layer, factor, value) in enumerate(changes):
@@ -176,10 +180,10 @@ def _distances(logits: Tensor, dense: Tensor) -> tuple[float, float]:
     return mse, float(clipped_kl(logits, dense).mean())
 
 
-def _chunk_images(graph: fx.GraphModule, images: Tensor) -> int:
-    """How many images to run at once, so that all values of the graph on them stay within bounds."""
+def _chunk_images(graph: fx.GraphModule, images: Tensor, most_bytes: int) -> int:
+    """How many images to run at once, so that all values of the graph on them take at most so many bytes."""
     shapes = [node.meta.get("shape") or () for node in graph.graph.nodes]
     values = sum(math.prod(shape[1:]) for shape in shapes if shape)
     traced = math.prod(next(shape for shape in shapes if shape)[1:])
     share = images[0].numel() / traced  # networks that give images take other sizes than they were traced with
-    return max(1, min(64, int(_CHUNK_BYTES / (4 * values * share))))
+    return max(1, min(64, int(most_bytes / (4 * values * share))))

@@ -13,6 +13,7 @@ from rlcompress.spec import (
     LayerSpec,
     NetworkStructure,
     applies,
+    keep_counts,
     offered_keep_ratios,
 )
 
@@ -106,7 +107,7 @@ class ChoiceSpace:
     def _nearest_ratios(self, layer: int) -> NDArray[np.float64]:
         nearest = np.ones((len(GRANULARITIES), _STEPS + 1))
         for name in self.allowed(layer):
-            offered = np.array([*self.ratios(name), 1.0])
+            offered = np.array([*self._ratios_of(layer, name), 1.0])
             distance = np.abs(np.arange(_STEPS + 1)[:, None] - offered / KEEP_RATIO_STEP)
             nearest[GRANULARITIES.index(name)] = offered[distance.round(6).argmin(axis=1)]
         return nearest
@@ -114,7 +115,7 @@ class ChoiceSpace:
     def allowed(self, layer: int) -> tuple[str, ...]:
         """Granularities that a layer may have on its own or as its group's first layer."""
         names = (name for name in self.granularities if applies(name, self.layers[layer]))
-        return tuple(name for name in names if name == "none" or self.ratios(name))
+        return tuple(name for name in names if name == "none" or self._ratios_of(layer, name))
 
     @property
     def fixed(self) -> bool:
@@ -125,10 +126,24 @@ class ChoiceSpace:
         """Keep ratios below 1 that a granularity offers, ascending; none for ``none``."""
         return offered_keep_ratios(granularity, self.keep_ratios.tolist())
 
+    def _ratios_of(self, layer: int, granularity: str) -> list[float]:
+        """`ratios` that differ in what the layer keeps: of those that round to equal channels, the nearest to that."""
+        ratios, spec = self.ratios(granularity), self.layers[layer]
+        strata = {"filter": spec.strata, "channel": (spec.in_channels,)}.get(granularity)
+        if strata is None or spec.round_to == 1:
+            return ratios
+        counts = np.sum([keep_counts(n, ratios, spec.round_to) for n in strata], axis=0)
+        nearest: dict[int, float] = {}
+        for count, ratio in zip(counts.tolist(), ratios, strict=True):
+            share = count / sum(strata)
+            if share < 1.0 and abs(ratio - share) < abs(nearest.get(count, 2.0) - share):
+                nearest[count] = ratio
+        return list(nearest.values())
+
     def options(self, layer: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """Granularity and keep ratio of every pruning that a layer may decide on, dense first: [O], [O]."""
         pairs = [(_NONE, 1.0)]
         for name in self.allowed(layer):
             if name != "filter" or self.leader[layer] == layer:
-                pairs += [(GRANULARITIES.index(name), ratio) for ratio in self.ratios(name)]
+                pairs += [(GRANULARITIES.index(name), ratio) for ratio in self._ratios_of(layer, name)]
         return np.array([g for g, _ in pairs], np.int64), np.array([r for _, r in pairs])

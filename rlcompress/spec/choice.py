@@ -1,8 +1,9 @@
 """`LayerChoice`: what is done to one layer."""
 
-import math
 from typing import Any, Literal, Self, get_args
 
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic.config import JsonDict
 
@@ -34,9 +35,27 @@ _CONSISTENT_SCHEMA: JsonDict = {
 }
 
 
-def keep_count(count: int, keep_ratio: float) -> int:
-    """How many of ``count`` things stay at a keep ratio: rounded half up, at least one."""
-    return max(1, math.floor(count * keep_ratio + 0.5))
+def keep_counts(counts: ArrayLike, keep_ratios: ArrayLike, round_to: int = 1) -> NDArray[np.int64]:
+    """How many things stay at keep ratios, elementwise: the one rule that masks, costs and thinned networks follow.
+
+    Args:
+        counts: how many there are.
+        keep_ratios: in (0, 1]; all stay at 1.
+        round_to: what stays is a multiple of it, the nearest (half up), at least once; or everything, where that is
+            less.
+    """
+    counts, keep_ratios = np.asarray(counts), np.asarray(keep_ratios)
+    nearest = np.floor(counts * keep_ratios / round_to + 0.5) * round_to
+    return np.where(keep_ratios < 1.0, np.minimum(np.maximum(nearest, round_to), counts), counts).astype(np.int64)
+
+
+def keep_count(count: int, keep_ratio: float, round_to: int = 1) -> int:
+    """`keep_counts` of one number.
+
+    >>> keep_count(64, 0.4), keep_count(64, 0.4, round_to=8), keep_count(6, 0.4, round_to=8)
+    (26, 24, 6)
+    """
+    return int(keep_counts(count, keep_ratio, round_to))
 
 
 class LayerChoice(BaseModel):

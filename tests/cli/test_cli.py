@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -235,7 +236,16 @@ def test_a_description_is_checked(tmp_path: Path) -> None:
     assert len(message.strip().splitlines()) == 1
 
 
+@pytest.fixture
+def interrupts_heeded() -> Iterator[None]:
+    """Shells turn SIGINT off for what runs in the background, and its children inherit that."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.slow
+@pytest.mark.usefixtures("interrupts_heeded")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_search_says_how_to_go_on_and_does(weights: Path, tmp_path: Path, number: int) -> None:
     out = tmp_path / "run"

@@ -116,3 +116,11 @@ def test_more_bits_hurt_less(measured):
 def test_the_bank_is_left_as_it_was(measured):
     bank, _, _ = measured
     torch.testing.assert_close(bank.template()(X), bank.network.graph(X), atol=1e-5, rtol=1e-4)
+
+
+def test_a_bound_in_bytes_sets_how_many_images_run_at_once():
+    bank = Candidates(trace(OptionAResNet(), torch.zeros(1, *SHAPE)), X)
+    space = ChoiceSpace(bank.network.structure, granularities=("none",))
+    totals = []
+    rows = measure_sensitivity(bank, space, X[:3], lambda _, count: totals.append(count), most_bytes=1)
+    assert totals[0] == 3 * len(rows)
