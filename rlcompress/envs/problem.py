@@ -185,6 +185,10 @@ class Problem:
         network = network.with_densities(bank.densities)
         scored = slice(0, settings.score_images)
         evaluator = Evaluator(network.graph, data.search.part(scored), card)
+        if not evaluator.error_scale > 0.0:
+            raise RunError(
+                "the network gives the same outputs for every image, so that nothing can be lost; check its weights"
+            )
         space = ChoiceSpace(
             network.structure,
             granularities=settings.granularities,
@@ -364,4 +368,6 @@ def policy_id(policy: ChoiceBatch) -> str:
     digest = hashlib.sha256()
     for array in (policy.granularity, policy.keep_ratio, policy.weight_bits, policy.activation_bits):
         digest.update(np.ascontiguousarray(array).tobytes())
+    if policy.criterion.any():
+        digest.update(np.ascontiguousarray(policy.criterion).tobytes())
     return digest.hexdigest()[:12]

@@ -1,3 +1,4 @@
+import copy
 from dataclasses import replace
 
 import numpy as np
@@ -11,6 +12,7 @@ from rlcompress.envs.problem import ProblemSettings
 from rlcompress.errors import RunError
 from rlcompress.evaluation import Score
 from rlcompress.network.thinning import thinned
+from rlcompress.network.trace import trace
 from rlcompress.spec import GRANULARITIES
 from tests.conftest import Digits
 
@@ -46,6 +48,15 @@ def test_channels_are_rounded_as_asked_or_as_the_accelerator_asks(digits: Digits
             assert small.get_submodule(name).weight.shape[:2] == (rows[0, i], columns[0, i])
             assert name == "linear" or rows[0, i] in {8: (8, 24), 4: (4, 8, 12, 24)}[round_to]
         assert problem.costs(policy).energy_uj[0] < known.costs(known.space.uniform(8)).energy_uj[0]
+
+
+def test_a_network_whose_outputs_are_constant_is_refused(digits: Digits) -> None:
+    model = copy.deepcopy(digits.model)
+    model.linear.weight.data.zero_()
+    model.linear.bias.data.zero_()
+    network = trace(model, torch.zeros(1, 1, 8, 8), name="digits_cnn")
+    with pytest.raises(RunError, match=r"gives the same outputs for every image, .*; check its weights"):
+        Problem.of(network, digits.card, digits.splits, hw_models.load("npu_int8"), ProblemSettings(score_images=20))
 
 
 def test_the_budget_ends_new_evaluations_only(problem: Problem) -> None:
