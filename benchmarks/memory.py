@@ -5,7 +5,7 @@
 A process of its own sets the problem up as `rlcompress search --memory 6G` does, measures rows of the sensitivity
 table, fills the bank to its bound, evaluates a policy and finishes it; its peak resident memory (VmHWM) is held against
 the budget. Weights and images are random, which memory does not depend on, and what takes time without taking memory is
-cut short: the Hessians see two batches of images instead of sixteen, the table's rows end once one whole chunk has
+cut short: the Hessians see one batch of images instead of sixteen, the table's rows end once one whole chunk has
 been through the whole network, and all layers but the widest are rounded to nearest instead of swept.
 """
 
@@ -35,7 +35,7 @@ from rlcompress.planning.sensitivity import _changes
 from rlcompress.quantization import QuantizedWeight, largest_code
 from rlcompress.spec import LayerChoice
 
-_HESSIAN_IMAGES = 64
+_HESSIAN_IMAGES = 32
 _ROWS = 8
 _ACTIVATION_BITS = 8
 
@@ -51,11 +51,18 @@ def random_images(count: int, shape: tuple[int, int, int], classes: int) -> Imag
 
 
 def rounded(
-    layer: DenseLayer, outputs: Tensor, inputs: Tensor, pruning: Pruning, widths: Sequence[int], *, deepest: int
+    layer: DenseLayer,
+    outputs: Tensor,
+    inputs: Tensor,
+    pruning: Pruning,
+    widths: Sequence[int],
+    *,
+    deepest: int,
+    **how: bool,
 ) -> dict[int, QuantizedWeight]:
     """`compress` for the widest layers; for others codes of the same size, rounded to nearest."""
     if layer.hessian.shape[1] >= deepest:
-        return compress(layer, outputs, inputs, pruning, widths)
+        return compress(layer, outputs, inputs, pruning, widths, **how)
     shape = layer.weight.shape
     live = outputs.view(-1, *[1] * (len(shape) - 1)) & inputs.view(1, -1, *[1] * (len(shape) - 2))
     scale = layer.weight.flatten(1).abs().amax(1).clamp_min(1e-9)
@@ -142,7 +149,7 @@ def main() -> None:
     parser.add_argument("--memory", default="6G")
     parser.add_argument("--network", default="resnet50")
     parser.add_argument("--calibration", type=int, default=1000, help="calibration images")
-    parser.add_argument("--scored", type=int, default=32, help="search images")
+    parser.add_argument("--scored", type=int, default=16, help="search images")
     parser.add_argument("--here", action="store_true", help="in this process, without a verdict")
     arguments = parser.parse_args()
     if arguments.here:

@@ -1,12 +1,16 @@
 """A memory budget: what a user writes, and how the bytes are shared out."""
 
+import ctypes
 import re
+import sys
 from dataclasses import dataclass
 
 from rlcompress.errors import RunError
 
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 _SIZE = re.compile(r"(\d{1,15}(?:\.\d{1,6})?)([KMGT]?)B?", re.IGNORECASE)
+_M_MMAP_THRESHOLD = -3  # malloc.h
+_OWN_PAGES = 2**18  # bytes from which a tensor gets pages of its own
 _LEAST_SHARE = 1 / 4  # of what is left for the bank to hold a policy, the finals a network, the planner an image
 
 
@@ -80,6 +84,17 @@ def split_memory(total: int, need: MemoryNeed, processes: int, subject: str) -> 
             f"memory {_short(total)} is too small for {subject}; give at least {_short(need.least(processes), up=True)}"
         )
     return MemoryShares(bank=left // 2, finals=left // 4, sensitivity=left // 4, replay=left // 8)
+
+
+def return_freed_memory() -> None:
+    """Let what this process frees from now on go back to the system at once; without effect where there is no glibc.
+
+    Its allocator otherwise keeps what was freed between things that stay: 1.3 GB of ResNet-50's codes took 3.1 GB.
+    """
+    if sys.platform == "linux":
+        mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+        if mallopt is not None:
+            mallopt(_M_MMAP_THRESHOLD, _OWN_PAGES)
 
 
 def _short(size: int, *, up: bool = False) -> str:

@@ -1,3 +1,7 @@
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from rlcompress.errors import RunError
@@ -43,3 +47,24 @@ def test_the_budget_that_a_refusal_names_is_accepted() -> None:
         split_memory(10**9, need, 1, "a network")
     named = str(refusal.value).rsplit(" ", 1)[1]
     assert split_memory(parse_bytes(named), need, 1, "a network").bank > 0
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads /proc")
+def test_freed_memory_goes_back_although_something_beside_it_stays() -> None:
+    code = "; ".join(
+        (
+            "import gc, torch",
+            "from pathlib import Path",
+            "from rlcompress.memory import return_freed_memory",
+            "return_freed_memory()",
+            "rss = lambda: int(Path('/proc/self/statm').read_text().split()[1]) * 4096",
+            "before = rss()",
+            "kept = [(torch.zeros(10**6), torch.zeros(100))[1] for _ in range(100)]",
+            "pairs = [(torch.zeros(10**6), torch.zeros(100)) for _ in range(100)]",
+            "kept += [small for _, small in pairs]",
+            "del pairs",
+            "print(rss() - before)",
+        )
+    )
+    grown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert int(grown) < 40_000_000

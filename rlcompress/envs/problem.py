@@ -6,7 +6,7 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Self
+from typing import Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,7 @@ from rlcompress.evaluation import Evaluator, FinalScorer, Score, Scorer
 from rlcompress.hw_models import BatchCost, HardwareModel, bops_of
 from rlcompress.hw_models import load as load_hardware
 from rlcompress.integer import IntegerNetwork, engine_named, lower
-from rlcompress.memory import MemoryShares, parse_bytes
+from rlcompress.memory import MemoryShares, parse_bytes, return_freed_memory
 from rlcompress.network.cards import NetworkCard
 from rlcompress.network.pretrained import pretrained
 from rlcompress.network.trace import TracedNetwork
@@ -37,6 +37,9 @@ TARGETS: dict[str, Callable[[HardwareModel, NetworkStructure, ChoiceBatch], NDAr
 """What a search makes small: name -> figure [B] of B policies on an accelerator."""
 
 _SENSITIVITY_IMAGES = 128
+
+
+_Result = TypeVar("_Result")
 
 
 class BudgetSpent(Exception):  # noqa: N818  # not an error: the search is done
@@ -187,6 +190,8 @@ class Problem:
             RlcompressError: images, network and hardware do not fit together, or the memory is too small for them.
         """
         settings = settings or ProblemSettings()
+        if settings.memory is not None:
+            return_freed_memory()
         memory = memory_shares(network, data, settings.memory, settings.repair, workers)
         network = network.with_round_to(settings.round_to or hardware.description.round_to)
         calibration = calibration_images(
@@ -249,7 +254,13 @@ class Problem:
 
     @cached_property
     def _pool(self) -> WorkerPool[dict[str, LayerChoice], Score] | None:
-        return WorkerPool(self._scorer, self.workers) if self.workers > 1 else None
+        return self._workers_for(self._scorer) if self.workers > 1 else None
+
+    def _workers_for(
+        self, function: Callable[[dict[str, LayerChoice]], _Result]
+    ) -> WorkerPool[dict[str, LayerChoice], _Result]:
+        prepare = None if self.settings.memory is None else return_freed_memory
+        return WorkerPool(function, self.workers, prepare=prepare)
 
     def close(self) -> None:
         """End the workers; another batch would start them again."""
@@ -299,7 +310,7 @@ class Problem:
         """Each policy's final network and its score by every evaluator, in order, spread over the workers."""
         task = FinalScorer(self.bank, evaluators, self.settings.engine)
         choices = [self.choices(policy) for policy in policies]
-        with WorkerPool(task, self.workers) if self.workers > 1 else nullcontext() as pool:
+        with self._workers_for(task) if self.workers > 1 else nullcontext() as pool:
             for graph, scores in map(task, choices) if pool is None else pool.map(choices):
                 yield lower(graph, engine=self.settings.engine), scores
 
