@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable, Mapping
+from dataclasses import astuple
 from pathlib import Path
 
 import numpy as np
@@ -62,7 +63,7 @@ class Candidates:
         network: the traced network.
         calibration: unlabelled normalised images [N, C, H, W] of the training set.
         repair: tier of `final`, see `rlcompress.candidates.TIERS`.
-        criterion: name of the importance criterion, see `rlcompress.pruning.CRITERIA`.
+        criterion: name of the importance criterion of choices that name none, see `rlcompress.pruning.CRITERIA`.
         hessian_images: how many calibration images the compensation looks at.
         correction_images: how many calibration images the BatchNorm correction looks at.
         range_norm: exponent of the error that activation ranges make least, see `fit_ranges`.
@@ -108,6 +109,7 @@ class Candidates:
         if cache is not None:
             settings = {
                 "criterion": criterion, "correction": correction, "range_norm": range_norm,
+                "compensated": repair != "none",
                 "images": [hessian_images, correction_images],
                 "round_to": [spec.round_to for spec in network.specs],
             }  # fmt: skip
@@ -136,7 +138,7 @@ class Candidates:
         self._means: dict[str, Tensor] = {}
         if correction == "local":
             self._means = input_means(self._template, network.layers, images)
-        self._kept_classes = Memo(self._choose_classes)
+        self._removed = Memo(self._removed_classes)
         self._weights = Memo(self._compress, _BANK_BYTES, _stored_bytes)
         self._affine = Memo(self._local_affine, _BANK_BYTES, _affine_bytes)
         self._finals = Memo(self._finish, _FINAL_BYTES, _network_bytes)
@@ -167,15 +169,16 @@ class Candidates:
         check_applies(self.network.layers[layer], choice)
         removed = self.removed_classes(choices)
         relevant = removed & self._seen[layer]
-        return self._weights(layer, choice.granularity, choice.keep_ratio, relevant)[choice.weight_bits]
+        return self._weights(layer, self._pruning(choice), relevant)[choice.weight_bits]
 
     def removed_classes(self, choices: Mapping[str, LayerChoice]) -> frozenset[int]:
         """Channel classes that a policy's filter pruning removes from the network."""
         structure = self.network.structure
         removed: set[int] = set()
         for group, leader in structure.leader.items():
-            if leader is not None and choices[structure.layers[leader]].granularity == "filter":
-                removed |= self._kept_classes(group, choices[structure.layers[leader]].keep_ratio)
+            choice = None if leader is None else choices[structure.layers[leader]]
+            if choice is not None and choice.granularity == "filter":
+                removed |= self._removed(group, self._pruning(choice))
         return frozenset(removed)
 
     def stitch(self, choices: Mapping[str, LayerChoice]) -> fx.GraphModule:
@@ -188,11 +191,13 @@ class Candidates:
             A module in eval mode, channels_last, that maps images [N, C, H, W] to the network's output. Its graph is
             shared between all of them; copy it (`copy.deepcopy`) before changing it.
         """
+        if self.repair == "none":
+            return self._uncorrected(choices)
         if not self._means:
             return self._paired(choices)
         network, removed = self._uncorrected(choices), self.removed_classes(choices)
         for name, choice in choices.items():
-            key = (name, choice.granularity, choice.keep_ratio, removed & self._seen[name], choice.weight_bits)
+            key = (name, self._pruning(choice), removed & self._seen[name], choice.weight_bits)
             rescale(weighted(network, name), *self._affine(*key))
         return network
 
@@ -215,11 +220,9 @@ class Candidates:
             network.get_submodule(quantizer_name(stored)).range = self._ranges[stored][bits]  # type: ignore[assignment]
         return network
 
-    def _local_affine(
-        self, layer: str, granularity: str, keep_ratio: float, removed: frozenset[int], bits: int
-    ) -> tuple[Tensor, Tensor]:
+    def _local_affine(self, layer: str, pruning: Pruning, removed: frozenset[int], bits: int) -> tuple[Tensor, Tensor]:
         """Gain and shift [K] that give a compressed layer the dense layer's moments on the dense network's inputs."""
-        weight = self._weights(layer, granularity, keep_ratio, removed)[bits].dequantized()
+        weight = self._weights(layer, pruning, removed)[bits].dequantized()
         outputs, _ = self._live(layer, removed)
         dense, bias = self._dense[layer], bias_of(weighted(self._template, layer))
         seen = dense.hessian, self._means[layer]
@@ -230,7 +233,8 @@ class Candidates:
         """`stitch` with the repair that only policies that are kept get: the same choices give the same network.
 
         Activation ranges are tuned on the network's outputs (some seconds on a CPU); tier ``t2`` then learns the
-        rounding (minutes). On calibration images the outputs come no farther from the dense network's by either.
+        rounding (minutes). On calibration images the outputs come no farther from the dense network's by either. Tier
+        ``none`` does neither.
 
         Args:
             choices: layer name -> choice for every compressible layer.
@@ -242,6 +246,8 @@ class Candidates:
 
     def _finish(self, *entries: tuple[str, LayerChoice]) -> fx.GraphModule:
         choices = dict(entries)
+        if self.repair == "none":
+            return self._uncorrected(choices)
         network = self._finisher.tuned(self._paired(choices))
         if self.repair == "t2":
             layers = {name: self._rounded(name, choices, network) for name in self.network.layers}
@@ -265,22 +271,24 @@ class Candidates:
             widths[stored] = max(widths.get(stored, 0), choices[layer].activation_bits)
         return widths
 
-    def _choose_classes(self, group: str, keep_ratio: float) -> frozenset[int]:
-        """Classes of a coupling group that go at a keep ratio."""
+    def _pruning(self, choice: LayerChoice) -> Pruning:
+        criterion = self._criterion if choice.criterion == "default" else choice.criterion
+        return Pruning(choice.granularity, choice.keep_ratio, criterion, self.network.specs[0].round_to)
+
+    def _removed_classes(self, group: str, pruning: Pruning) -> frozenset[int]:
+        """Classes of a coupling group that go when its filters are pruned so."""
         names = [spec.name for spec in self.network.layers.values() if spec.coupling == group]
-        scores = {name: importance(self._dense[name], self._criterion) for name in names}
-        kept = filter_classes(scores, self.network.classes, keep_ratio, self.network.layers[names[0]].round_to)
+        scores = {name: importance(self._dense[name], pruning.criterion) for name in names}
+        kept = filter_classes(scores, self.network.classes, pruning.keep_ratio, pruning.round_to)
         return frozenset({int(c) for name in names for c in self.network.classes[name]} - kept)
 
-    def _compress(
-        self, layer: str, granularity: str, keep_ratio: float, removed: frozenset[int]
-    ) -> dict[int, QuantizedWeight]:
+    def _compress(self, layer: str, pruning: Pruning, removed: frozenset[int]) -> dict[int, QuantizedWeight]:
         def compute() -> dict[str, Tensor]:
             outputs, inputs = self._live(layer, removed)
-            pruning = Pruning(granularity, keep_ratio, self._criterion, self.network.layers[layer].round_to)
-            return _packed(compress(self._dense[layer], outputs, inputs, pruning, _WIDTHS))
+            compensated = self.repair != "none"
+            return _packed(compress(self._dense[layer], outputs, inputs, pruning, _WIDTHS, compensated=compensated))
 
-        return _unpacked(self.kept([layer, granularity, keep_ratio, *sorted(removed)], compute))
+        return _unpacked(self.kept([layer, *astuple(pruning), *sorted(removed)], compute))
 
     def _live(self, layer: str, removed: frozenset[int]) -> tuple[Tensor, Tensor]:
         """[K] and [C / G], whether an output channel and an input of a row stay."""

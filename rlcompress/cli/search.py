@@ -50,7 +50,7 @@ def search(
     evaluations: Annotated[int | None, typer.Option(help="Policies to evaluate; 200 if no time is given.")] = None,
     minutes: Annotated[float | None, typer.Option(help="Minutes to search for, in place of --evaluations.")] = None,
     agent: Annotated[
-        str, typer.Option(help="composite, dp, tsdp, nsga2, tpe, td3, ddpg, sac, ppo, uniform or random.")
+        str, typer.Option(help="composite, dp, tsdp, nsga2, tpe, td3, ddpg, sac, ppo, balaskas2023, uniform or random.")
     ] = "composite",
     cold: Annotated[bool, typer.Option("--cold", help="Start composite, nsga2 or tpe without the planner.")] = False,
     agent_from: Annotated[

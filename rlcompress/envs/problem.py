@@ -383,4 +383,6 @@ def policy_id(policy: ChoiceBatch) -> str:
     digest = hashlib.sha256()
     for array in (policy.granularity, policy.keep_ratio, policy.weight_bits, policy.activation_bits):
         digest.update(np.ascontiguousarray(array).tobytes())
+    if policy.criterion.any():
+        digest.update(np.ascontiguousarray(policy.criterion).tobytes())
     return digest.hexdigest()[:12]

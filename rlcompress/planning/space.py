@@ -88,18 +88,21 @@ class ChoiceSpace:
     def snapped(self, batch: ChoiceBatch) -> ChoiceBatch:
         """The nearest policies that the grid and the ties allow.
 
-        A granularity that a layer cannot have, or a keep ratio to which 1 is nearest, becomes ``none``.
+        A granularity that a layer cannot have, or a keep ratio to which 1 is nearest, becomes ``none``. The criterion
+        of what is removed stays.
         """
         steps = (batch.keep_ratio / KEEP_RATIO_STEP).round().clip(0, _STEPS).astype(np.int64)
         keep = self._nearest[np.arange(len(self.layers)), batch.granularity, steps]
         removal = np.where(batch.granularity == _FILTER, keep, 1.0)[:, self.leader]
         keep = np.where(removal < 1.0, removal, np.where(batch.granularity == _FILTER, 1.0, keep))
         granularity = np.where(removal < 1.0, _FILTER, np.where(keep == 1.0, _NONE, batch.granularity))
+        criterion = np.where(removal < 1.0, batch.criterion[:, self.leader], batch.criterion)
+        criterion = np.where(granularity == _NONE, 0, criterion)
         weight_bits = batch.weight_bits.clip(self.min_bits, self.max_bits)
         activation_bits = batch.activation_bits.clip(self.min_bits, self.max_bits)
         weight_bits[:, self.ends] = self.end_bits
         activation_bits[:, self.reader[self.ends]] = self.end_bits
-        return ChoiceBatch(granularity, keep, weight_bits, activation_bits[:, self.reader])
+        return ChoiceBatch(granularity, keep, weight_bits, activation_bits[:, self.reader], criterion)
 
     def _nearest_ratios(self, layer: int) -> NDArray[np.float64]:
         nearest = np.ones((len(GRANULARITIES), _STEPS + 1))

@@ -4,7 +4,15 @@ Imports neither torch nor any other part of rlcompress, so that hardware models 
 """
 
 from rlcompress.spec.batch import ChoiceBatch
-from rlcompress.spec.choice import GRANULARITIES, KEEP_RATIO_STEP, REFERENCE_BITS, LayerChoice, keep_count, keep_counts
+from rlcompress.spec.choice import (
+    CRITERIA,
+    GRANULARITIES,
+    KEEP_RATIO_STEP,
+    REFERENCE_BITS,
+    LayerChoice,
+    keep_count,
+    keep_counts,
+)
 from rlcompress.spec.files import specs_from_json, specs_to_json
 from rlcompress.spec.granularity import FIXED_KEEP_RATIOS, applies, offered_keep_ratios
 from rlcompress.spec.layer import COMPRESSIBLE_KINDS, KINDS, LayerSpec, fingerprint, rounded_to
@@ -13,6 +21,7 @@ from rlcompress.spec.structure import NetworkStructure
 
 __all__ = [
     "COMPRESSIBLE_KINDS",
+    "CRITERIA",
     "FIXED_KEEP_RATIOS",
     "GRANULARITIES",
     "KEEP_RATIO_STEP",

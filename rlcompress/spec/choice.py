@@ -14,6 +14,12 @@ Granularity = Literal["none", "element", "n:m", "block", "pattern", "kernel", "c
 GRANULARITIES: tuple[str, ...] = get_args(Granularity)
 """From fine to coarse. A granularity's number in arrays is its position here."""
 
+Criterion = Literal["default", "l1", "l2", "activation", "obs", "reconstruction", "bernoulli", "redundancy", "blended"]
+
+CRITERIA: tuple[str, ...] = get_args(Criterion)
+"""Names in `rlcompress.pruning.CRITERIA`, after ``default``: that of whoever compresses. A criterion's number in
+arrays is its position here."""
+
 KEEP_RATIO_STEP = 0.05
 """Keep ratios lie on multiples of this step."""
 
@@ -59,6 +65,7 @@ class LayerChoice(BaseModel):
         granularity: the pattern in which weights are removed, one of `GRANULARITIES`.
         keep_ratio: share of the weights (or channels) that stays, above 0 and at most 1; 1 if and only if the
             granularity is ``none``.
+        criterion: what decides which of them go, one of `CRITERIA`.
         weight_bits: 2 to 8 (2 is ternary), or 16 for the reference baseline.
         activation_bits: bits of the layer's input activations, 2 to 8, or 16 for the reference baseline.
 
@@ -70,6 +77,7 @@ class LayerChoice(BaseModel):
 
     granularity: Granularity = "none"
     keep_ratio: float = Field(default=1.0, strict=True, gt=0.0, le=1.0, allow_inf_nan=False)
+    criterion: Criterion = "default"
     weight_bits: int = Field(default=8, strict=True, ge=2, le=REFERENCE_BITS, json_schema_extra=_BITS_SCHEMA)
     activation_bits: int = Field(default=8, strict=True, ge=2, le=REFERENCE_BITS, json_schema_extra=_BITS_SCHEMA)
 

@@ -100,8 +100,7 @@ class CompressionPolicy(BaseModel):
     def to_json(self) -> str:
         """The policy as an indented JSON document, one layer a line, ending in a newline."""
         head = self.model_dump(exclude={"layers"})
-        order = ("name", "granularity", "keep_ratio", "weight_bits", "activation_bits")
-        rows = [json.dumps({key: getattr(entry, key) for key in order}) for entry in self.layers]
+        rows = [json.dumps(_row(entry)) for entry in self.layers]
         lines = [f" {json.dumps(key)}: {json.dumps(value)}," for key, value in head.items()]
         return "\n".join(["{", *lines, ' "layers": [', ",\n".join(f"  {row}" for row in rows), " ]", "}", ""])
 
@@ -177,6 +176,12 @@ class CompressionPolicy(BaseModel):
             )
 
 
+def _row(entry: LayerEntry) -> dict[str, Any]:
+    order = ("name", "granularity", "keep_ratio", "weight_bits", "activation_bits")
+    values = {key: getattr(entry, key) for key in order}
+    return values if entry.criterion == "default" else {**values, "criterion": entry.criterion}
+
+
 def _check_coupling(specs: Sequence[LayerSpec], choices: Mapping[str, LayerChoice]) -> None:
     leaders: dict[str, str] = {}
     for spec in (spec for spec in specs if spec.compressible):
@@ -192,7 +197,7 @@ def _check_coupling(specs: Sequence[LayerSpec], choices: Mapping[str, LayerChoic
         if _removal(choice) != _removal(choices[leader]):
             raise PolicyError(
                 f"layer {spec.name!r}: its output channels are coupled with those of {leader!r}; "
-                f"give both granularity 'filter' with the same keep_ratio, or neither"
+                f"give both granularity 'filter' with the same keep_ratio and criterion, or neither"
             )
 
 
@@ -206,8 +211,8 @@ def _check_readers(specs: Sequence[LayerSpec], choices: Mapping[str, LayerChoice
             )
 
 
-def _removal(choice: LayerChoice) -> float:
-    return choice.keep_ratio if choice.granularity == "filter" else 1.0
+def _removal(choice: LayerChoice) -> tuple[float, str]:
+    return (choice.keep_ratio, choice.criterion) if choice.granularity == "filter" else (1.0, "default")
 
 
 def policy_json_schema() -> dict[str, Any]:

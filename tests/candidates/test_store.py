@@ -67,9 +67,10 @@ def test_a_second_bank_reads_the_same_bits_and_computes_nothing(criterion, tmp_p
         ({"criterion": "l1"}, False),
         ({"round_to": 2}, False),
         ({"hessian_images": 8}, False),
+        ({"repair": "none"}, False),
         ({"repair": "t2"}, True),  # which changes final networks alone
     ],
-    ids=["a weight", "an image", "criterion", "round_to", "images", "tier"],
+    ids=["a weight", "an image", "criterion", "round_to", "images", "no repair", "tier"],
 )
 def test_whatever_results_depend_on_keeps_them_apart(changes, shared, tmp_path):
     weights_of(bank_of(tmp_path))
