@@ -23,7 +23,7 @@ from pathlib import Path
 
 from benchmarks.results.check import differences, drawn, recomputed
 from benchmarks.results.files import collected, write_files
-from benchmarks.results.plan import HARDWARE, METHODS, REPAIRS, SEEDS, Cell, chosen, whole_table
+from benchmarks.results.plan import HARDWARE, METHODS, REPAIRS, SEEDS, UNREPAIRED, Cell, chosen, whole_table
 from benchmarks.results.rows import read_csv
 from benchmarks.results.subjects import NETWORKS
 from rlcompress.errors import RlcompressError
@@ -58,7 +58,7 @@ def _parsed() -> argparse.Namespace:
     for name, choices in (
         ("networks", NETWORKS),
         ("hardware", HARDWARE),
-        ("repairs", REPAIRS),
+        ("repairs", (*REPAIRS, UNREPAIRED)),
         ("methods", METHODS),
     ):
         parser.add_argument(f"--{name}", nargs="+", choices=list(choices), default=[], metavar="NAME")

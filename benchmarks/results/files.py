@@ -7,7 +7,7 @@ import matplotlib as mpl
 
 from benchmarks.results.page import page, picture_name
 from benchmarks.results.pictures import picture
-from benchmarks.results.plan import HARDWARE, REPAIRS, Cell
+from benchmarks.results.plan import HARDWARE, REPAIRS, UNREPAIRED, Cell
 from benchmarks.results.rows import Row, rows_of, to_csv
 from rlcompress.files import write_atomic
 from rlcompress.sweeps.job import RUN, is_done
@@ -34,8 +34,8 @@ def write_files(rows: Sequence[Row], csv: Path, table: Path) -> None:
     write_atomic(table, page(rows, pictures))
     for hardware in pictures:
         own = [row for row in rows if row.hardware == hardware]
-        leading = next(repair for repair in REPAIRS if any(row.repair == repair for row in own))
-        _save([row for row in own if row.repair == leading], table.parent / picture_name(hardware))
+        leading = next((repair for repair in REPAIRS if any(row.repair == repair for row in own)), UNREPAIRED)
+        _save([row for row in own if row.repair in (leading, UNREPAIRED)], table.parent / picture_name(hardware))
 
 
 def _save(rows: Sequence[Row], path: Path) -> None:

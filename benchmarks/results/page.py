@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from statistics import mean, stdev
 
-from benchmarks.results.plan import HARDWARE, METHODS, REPAIRS
+from benchmarks.results.plan import HARDWARE, METHODS, REPAIRS, UNREPAIRED
 from benchmarks.results.rows import Row
 from benchmarks.results.subjects import NETWORKS
 
@@ -52,7 +52,7 @@ def _by_repair(rows: Sequence[Row]) -> Iterator[str]:
         if own:
             yield f"### Repair {repair}\n"
             yield from _policies([row for row in own if row.method == _MAIN])
-            yield from _methods(own)
+            yield from _methods([*own, *(row for row in rows if row.repair == UNREPAIRED)])
 
 
 def _dense(rows: Sequence[Row]) -> Iterator[str]:
@@ -92,7 +92,9 @@ def _methods(rows: Sequence[Row]) -> Iterator[str]:
     methods = [method for method in METHODS if any(row.method == method for row in rows)]
     if methods == [_MAIN]:
         return
-    yield "Energy saved by every method, % (in brackets what its policy loses on test images):\n"
+    unrepaired = any(row.repair == UNREPAIRED for row in rows)
+    note = "; balaskas2023, the published recipe, repairs nothing" if unrepaired else ""
+    yield f"Energy saved by every method, % (in brackets what its policy loses on test images{note}):\n"
     yield from _head("network", "allowed", *methods)
     for (network, goal), own in _grouped(rows).items():
         cells = ([row for row in own if row.method == method] for method in methods)

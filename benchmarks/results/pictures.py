@@ -30,7 +30,11 @@ def picture(rows: Sequence[Row]) -> Figure:
         for method, marker in _MARKERS.items():
             line = {"marker": marker, "ls": "-" if method == METHODS[0] else ":", **styles[name]}
             _curve(axes, [row for row in rows if (row.network, row.method) == (name, method)], line)
-    methods = {method: {"marker": marker, "ls": "", "color": "#444444"} for method, marker in _MARKERS.items()}
+    methods = {
+        method: {"marker": marker, "ls": "", "color": "#444444"}
+        for method, marker in _MARKERS.items()
+        if any(row.method == method for row in rows)
+    }
     handles = [Line2D([], [], label=label, **style) for label, style in {**styles, **methods}.items()]
     axes.legend(handles=handles, frameon=False, ncols=2)
     axes.set(xlabel="points lost on test images", ylabel="energy, % of dense 8 bits", ylim=(0, 105))

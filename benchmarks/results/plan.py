@@ -8,11 +8,12 @@ from benchmarks.results.subjects import NETWORKS, Tested
 from rlcompress.sweeps import Job
 
 HARDWARE = ("scalable_sparse_16x32", "bitfusion_16x32", "npu_int8")
-METHODS = ("composite", "dp", "uniform")
+METHODS = ("composite", "dp", "uniform", "balaskas2023")
 REPAIRS = ("t1", "t2")
+UNREPAIRED = "none"
 SEEDS = (0, 1, 2)
 
-_LEADING = METHODS[:2]
+_LEADING, _REPAIRED = METHODS[:2], METHODS[:3]  # balaskas2023 repairs nothing
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class Cell:
     Attributes:
         network: name in `NETWORKS`.
         hardware: accelerator.
-        repair: tier.
+        repair: tier; `UNREPAIRED` for balaskas2023.
         method: of the search.
         seed: of everything drawn by chance.
     """
@@ -60,8 +61,10 @@ def whole_table() -> list[Cell]:
 def _tier(repair: str) -> Iterator[Cell]:
     main, *others = HARDWARE
     yield from _cells([main], repair, _LEADING, SEEDS[:1])
-    yield from _cells([main], repair, METHODS, SEEDS[:1])
-    yield from _cells(others, repair, METHODS, SEEDS[:1])
+    yield from _cells([main], repair, _REPAIRED, SEEDS[:1])
+    yield from _cells([main], UNREPAIRED, METHODS[3:], SEEDS[:1])
+    yield from _cells(others, repair, _REPAIRED, SEEDS[:1])
+    yield from _cells(others, UNREPAIRED, METHODS[3:], SEEDS[:1])
     yield from _cells([main], repair, _LEADING, SEEDS[1:])
 
 

@@ -12,7 +12,7 @@ from rlcompress.searches.folder import open_folder
 from rlcompress.searches.methods import check_method
 from rlcompress.sweeps.cluster import Cluster
 from rlcompress.sweeps.job import is_done, run_job
-from rlcompress.sweeps.plan import Job, Sweep
+from rlcompress.sweeps.plan import Job, Sweep, check_weights
 from rlcompress.sweeps.table import Row, row_of, to_csv
 
 OnRow = Callable[[Row, int, int], None]
@@ -38,8 +38,8 @@ def run_sweep(
         One row a search, in the sweep's order; table.csv holds them too.
 
     Raises:
-        RunError: a setting or an agent is unknown, the folder holds something else or cannot be written, or Ray
-            cannot be used.
+        RunError: a setting or an agent is unknown, weights are no file, the folder holds something else or cannot be
+            written, or Ray cannot be used.
         HardwareError: a description is unknown or not valid.
     """
     check_jobs(sweep.jobs)
@@ -84,9 +84,11 @@ def check_jobs(jobs: Sequence[Job]) -> None:
     """Refuse before the first search what would fail in the last.
 
     Raises:
-        RunError: a setting or an agent is unknown.
+        RunError: a setting or an agent is unknown, or weights are no file.
         HardwareError: a description is unknown or not valid.
     """
+    for subject in dict.fromkeys(job.subject for job in jobs):
+        check_weights(subject)
     for hardware in dict.fromkeys(job.hardware for job in jobs):
         load_hardware(hardware)
     for job in jobs:

@@ -27,6 +27,12 @@ def test_seeds_are_averaged_and_methods_stand_side_by_side(make_row: MakeRow, ma
     assert methods == "| cifar_resnet20 | 1 | 55.0 ± 7.1 (1.00) | - |"
 
 
+def test_what_repairs_nothing_stands_beside_every_tier(make_row: MakeRow) -> None:
+    text = page([make_row(), make_row(repair="t2"), make_row(repair="none", method="balaskas2023", energy_uj=1.5)], [])
+    assert text.count("repairs nothing") == 2
+    assert text.count("| cifar_resnet20 | 1 | 50.0 (0.80) | 25.0 (0.80) |") == 2
+
+
 def test_means_are_over_networks_that_lose_points(make_row: MakeRow) -> None:
     rows = [make_row(), make_row(network="mobilenet_v2", energy_uj=0.6), make_row(network="vdsr", metric="psnr")]
     (line,) = lines(page(rows, []), "| **mean of")
