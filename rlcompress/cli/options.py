@@ -40,6 +40,9 @@ Repair = Annotated[str, typer.Option(help="t0 (no data), t1 (closed form) or t2 
 Memory = Annotated[
     str | None, typer.Option(help="What all processes may take together, such as 4G; refused where it cannot be kept.")
 ]
+Cache = Annotated[
+    Path | None, typer.Option(help="Folder in which runs on one network and data share what they compute of layers.")
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but warnings and errors.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")]

@@ -23,7 +23,16 @@ from rlcompress.memory import MemoryShares, parse_bytes, return_freed_memory
 from rlcompress.network.cards import NetworkCard
 from rlcompress.network.pretrained import pretrained
 from rlcompress.network.trace import TracedNetwork
-from rlcompress.planning import ChoiceSpace, Planner, Proxy, SensitivityRow, Surrogate, covers, measure_sensitivity
+from rlcompress.planning import (
+    ChoiceSpace,
+    Planner,
+    Proxy,
+    SensitivityRow,
+    Surrogate,
+    covers,
+    kept_sensitivity,
+    measure_sensitivity,
+)
 from rlcompress.spec import GRANULARITIES, ChoiceBatch, LayerChoice, NetworkStructure
 from rlcompress.threads import one_thread
 from rlcompress.workers import WorkerPool
@@ -82,6 +91,8 @@ class ProblemSettings:
         score_images: search images that every candidate is scored on.
         repair: tier of the repair, see `rlcompress.candidates.TIERS`.
         correction: of the moments of candidates that are scored, see `rlcompress.candidates.CORRECTIONS`.
+        cache: folder in which Hessians, compressed layers and sensitivity tables are kept for other runs; results do
+            not depend on it.
         engine: what executes compressed networks, see `rlcompress.integer.ENGINES`; results do not depend on it.
         memory: what all processes may take together, such as ``4G``; None for fixed bounds of what is kept.
     """
@@ -94,6 +105,7 @@ class ProblemSettings:
     score_images: int = 1000
     repair: str = "t1"
     correction: str = "paired"
+    cache: str | None = None
     engine: str = "auto"
     memory: str | None = None
 
@@ -197,8 +209,11 @@ class Problem:
         calibration = calibration_images(
             network, settings.repair, card, lambda: data.calibration.normalized(slice(None), card.mean, card.std)
         )
-        bank = Candidates(network, calibration, repair=settings.repair, correction=settings.correction, memory=memory)
-        images = calibration[-_SENSITIVITY_IMAGES:].clone()
+        bank = Candidates(
+            network, calibration, repair=settings.repair, correction=settings.correction, memory=memory,
+            cache=settings.cache,
+        )  # fmt: skip
+        last = calibration[-_SENSITIVITY_IMAGES:].clone()
         del calibration
         network = network.with_densities(bank.densities)
         scored = slice(0, settings.score_images)
@@ -220,7 +235,13 @@ class Problem:
             )
         rows = list(measured)
         if not covers(rows, space):
-            rows = measure_sensitivity(bank, space, images, on_progress, memory.sensitivity)
+            rows = kept_sensitivity(
+                bank,
+                space,
+                len(last),
+                memory.sensitivity,
+                lambda: measure_sensitivity(bank, space, last, on_progress, memory.sensitivity),
+            )
 
         def log_cost(batch: ChoiceBatch) -> NDArray[np.float64]:
             return np.log(TARGETS[settings.target](hardware, network.structure, batch))
