@@ -1,7 +1,9 @@
 """`Candidates`: compressed layers, computed once and stitched into networks."""
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import astuple
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -15,8 +17,10 @@ from rlcompress.candidates.checks import (
     check_weights,
 )
 from rlcompress.candidates.final import TUNING_IMAGES, Finisher, OnStep
+from rlcompress.candidates.fingerprint import bank_fingerprint
 from rlcompress.candidates.layer import DenseLayer, Pruning, compress, importance
 from rlcompress.candidates.memo import Memo
+from rlcompress.candidates.store import BankStore, Key
 from rlcompress.candidates.template import StoredTensors, lean_copy, quantizable, quantizer_name
 from rlcompress.candidates.tiers import check_tier
 from rlcompress.compensation import (
@@ -65,12 +69,14 @@ class Candidates:
         range_norm: exponent of the error that activation ranges make least, see `fit_ranges`.
         correction: ``paired`` runs every stitched network on the correction images; ``local`` runs nothing and takes
             what each layer does to its own outputs from its inputs' moments, see `docs/results.md`.
+        cache: folder in which Hessians and compressed layers are kept for other runs, see `BankStore`; None for none.
+            Everything is the same with it and without it.
 
     Raises:
         DataError: the calibration set is empty, of the wrong shape, of one colour, or holds or causes values that are
             not finite; the message names the layer or the tensor.
         NetworkError: a layer's weights are not finite.
-        RunError: the tier, the criterion or the correction is unknown.
+        RunError: the tier, the criterion or the correction is unknown, or the cache cannot be written.
     """
 
     def __init__(
@@ -84,6 +90,7 @@ class Candidates:
         correction_images: int = 64,
         range_norm: float = 3.0,
         correction: str = "paired",
+        cache: str | Path | None = None,
     ) -> None:
         check_weights(network)
         check_calibration(network, calibration)
@@ -97,11 +104,23 @@ class Candidates:
         self._criterion = criterion
         self._template = quantizable(network).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._images = calibration[:correction_images].contiguous(memory_format=torch.channels_last)
-        hessians = input_hessians(self._template, network.layers, calibration[:hessian_images])
+        self._moments = output_moments(self._template, network.layers, self._images)
+        self._store: BankStore | None = None
+        if cache is not None:
+            settings = {
+                "criterion": criterion, "correction": correction, "range_norm": range_norm,
+                "compensated": repair != "none",
+                "images": [hessian_images, correction_images],
+                "round_to": [spec.round_to for spec in network.specs],
+            }  # fmt: skip
+            fingerprint = bank_fingerprint(self._template, calibration, self._moments, settings)
+            self._store = BankStore(Path(cache), fingerprint)
+        images = calibration[:hessian_images]
+        hessians = self.kept(["hessians"], lambda: input_hessians(self._template, network.layers, images))
         check_hessians(hessians)
-        gradients = {}
+        gradients: dict[str, Tensor] = {}
         if criterion in NEED_GRADIENTS:
-            gradients = loss_gradients(self._template, network.layers, calibration[:hessian_images])
+            gradients = self.kept(["gradients"], lambda: loss_gradients(self._template, network.layers, images))
         self._dense = {
             n: DenseLayer(network.layer(n).weight.detach(), hessians[n], gradients.get(n)) for n in network.layers
         }
@@ -109,7 +128,6 @@ class Candidates:
             name: frozenset(map(int, network.classes[name])) | frozenset(map(int, network.input_classes[name]))
             for name in network.layers
         }
-        self._moments = output_moments(self._template, network.layers, self._images)
         finishing = calibration if repair == "t2" else calibration[:TUNING_IMAGES].clone()
         self._finisher = Finisher(self._template, finishing, self._moments, correction_images)
         stored = _stored_tensors(self._template, set(network.reads.values()), self._images)
@@ -119,13 +137,17 @@ class Candidates:
         """Layer name -> share of nonzero inputs on the calibration images."""
         self._means: dict[str, Tensor] = {}
         if correction == "local":
-            self._means = input_means(self._template, network.layers, calibration[:hessian_images])
+            self._means = input_means(self._template, network.layers, images)
         self._removed = Memo(self._removed_classes)
         self._weights = Memo(self._compress, _BANK_BYTES, _stored_bytes)
         self._affine = Memo(self._local_affine, _BANK_BYTES, _affine_bytes)
         self._finals = Memo(self._finish, _FINAL_BYTES, _network_bytes)
         self.on_step: OnStep | None = None
         """Called with (steps done, steps in all) of learned rounding."""
+
+    def kept(self, key: Key, compute: Callable[[], Mapping[str, Tensor]]) -> dict[str, Tensor]:
+        """What ``compute`` gives for this network, images and settings, from the cache where that has it."""
+        return dict(compute()) if self._store is None else self._store.tensors(key, compute)
 
     def template(self) -> fx.GraphModule:
         """A copy of the dense network with quantizers that pass everything through."""
@@ -261,8 +283,12 @@ class Candidates:
         return frozenset({int(c) for name in names for c in self.network.classes[name]} - kept)
 
     def _compress(self, layer: str, pruning: Pruning, removed: frozenset[int]) -> dict[int, QuantizedWeight]:
-        outputs, inputs = self._live(layer, removed)
-        return compress(self._dense[layer], outputs, inputs, pruning, _WIDTHS, compensated=self.repair != "none")
+        def compute() -> dict[str, Tensor]:
+            outputs, inputs = self._live(layer, removed)
+            compensated = self.repair != "none"
+            return _packed(compress(self._dense[layer], outputs, inputs, pruning, _WIDTHS, compensated=compensated))
+
+        return _unpacked(self.kept([layer, *astuple(pruning), *sorted(removed)], compute))
 
     def _live(self, layer: str, removed: frozenset[int]) -> tuple[Tensor, Tensor]:
         """[K] and [C / G], whether an output channel and an input of a row stay."""
@@ -273,6 +299,16 @@ class Candidates:
         if not bool(inputs.any()):  # a part split off a tensor may have lost every channel
             inputs[0] = True
         return outputs, inputs
+
+
+def _packed(weights: dict[int, QuantizedWeight]) -> dict[str, Tensor]:
+    """Weights by width as tensors by name."""
+    parts = {bits: {"codes": weight.codes, "scale": weight.scale} for bits, weight in weights.items()}
+    return {f"{name} {bits}": tensor for bits, named in parts.items() for name, tensor in named.items()}
+
+
+def _unpacked(tensors: Mapping[str, Tensor]) -> dict[int, QuantizedWeight]:
+    return {bits: QuantizedWeight(tensors[f"codes {bits}"], tensors[f"scale {bits}"]) for bits in _WIDTHS}
 
 
 def _affine_bytes(affine: tuple[Tensor, Tensor]) -> int:

@@ -37,6 +37,9 @@ PolicyRepair = Annotated[
     str | None, typer.Option("--repair", help="t0, t1 or t2; by default what the policy was searched with.")
 ]
 Repair = Annotated[str, typer.Option(help="t0 (no data), t1 (closed form) or t2 (and learned rounding at the end).")]
+Cache = Annotated[
+    Path | None, typer.Option(help="Folder in which runs on one network and data share what they compute of layers.")
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but warnings and errors.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")]

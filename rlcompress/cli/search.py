@@ -11,6 +11,7 @@ from rlcompress.cli.loading import input_format
 from rlcompress.cli.options import (
     DEFAULT_HARDWARE,
     AsJson,
+    Cache,
     Data,
     Engine,
     Goals,
@@ -63,6 +64,7 @@ def search(
     seed: Seed = 0,
     workers: Workers = 1,
     engine: Engine = "auto",
+    cache: Cache = None,
     out: Annotated[Path, typer.Option(help="New folder for the run.")] = Path("runs/search"),
     input_shape: InputShape = None,
     mean: Mean = None,
@@ -95,7 +97,7 @@ def search(
             "agent": f"{agent}-cold" if cold else agent, "seed": seed, "target": target,
             "agent_from": str(agent_from) if agent_from else None,
             "granularities": names_of(granularities), "min_bits": min_bits, "max_bits": max_bits,
-            "round_to": round_to,
+            "round_to": round_to, "cache": str(cache) if cache else None,
             "repair": repair, "workers": workers, "engine": engine,
         }
     )  # fmt: skip

@@ -21,7 +21,16 @@ from rlcompress.integer import IntegerNetwork, engine_named, lower
 from rlcompress.network.cards import NetworkCard
 from rlcompress.network.pretrained import pretrained
 from rlcompress.network.trace import TracedNetwork
-from rlcompress.planning import ChoiceSpace, Planner, Proxy, SensitivityRow, Surrogate, covers, measure_sensitivity
+from rlcompress.planning import (
+    ChoiceSpace,
+    Planner,
+    Proxy,
+    SensitivityRow,
+    Surrogate,
+    covers,
+    kept_sensitivity,
+    measure_sensitivity,
+)
 from rlcompress.spec import GRANULARITIES, ChoiceBatch, LayerChoice, NetworkStructure
 from rlcompress.threads import one_thread
 from rlcompress.workers import WorkerPool
@@ -77,6 +86,8 @@ class ProblemSettings:
         score_images: search images that every candidate is scored on.
         repair: tier of the repair, see `rlcompress.candidates.TIERS`.
         correction: of the moments of candidates that are scored, see `rlcompress.candidates.CORRECTIONS`.
+        cache: folder in which Hessians, compressed layers and sensitivity tables are kept for other runs; results do
+            not depend on it.
         engine: what executes compressed networks, see `rlcompress.integer.ENGINES`; results do not depend on it.
     """
 
@@ -88,6 +99,7 @@ class ProblemSettings:
     score_images: int = 1000
     repair: str = "t1"
     correction: str = "paired"
+    cache: str | None = None
     engine: str = "auto"
 
     def __post_init__(self) -> None:
@@ -181,7 +193,9 @@ class Problem:
         calibration = calibration_images(
             network, settings.repair, card, lambda: data.calibration.normalized(slice(None), card.mean, card.std)
         )
-        bank = Candidates(network, calibration, repair=settings.repair, correction=settings.correction)
+        bank = Candidates(
+            network, calibration, repair=settings.repair, correction=settings.correction, cache=settings.cache
+        )
         network = network.with_densities(bank.densities)
         scored = slice(0, settings.score_images)
         evaluator = Evaluator(network.graph, data.search.part(scored), card)
@@ -202,7 +216,8 @@ class Problem:
             )
         rows = list(measured)
         if not covers(rows, space):
-            rows = measure_sensitivity(bank, space, calibration[-_SENSITIVITY_IMAGES:], on_progress)
+            last = calibration[-_SENSITIVITY_IMAGES:]
+            rows = kept_sensitivity(bank, space, len(last), lambda: measure_sensitivity(bank, space, last, on_progress))
 
         def log_cost(batch: ChoiceBatch) -> NDArray[np.float64]:
             return np.log(TARGETS[settings.target](hardware, network.structure, batch))

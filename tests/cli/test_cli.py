@@ -102,6 +102,9 @@ def test_exported_files_score_what_the_policy_scores(digits: Digits, weights: Pa
     network = ("--network", "digits_cnn", "--weights", weights, "--data", "digits")
     policy = ("--policy", _policy(tmp_path / "policy.json", digits))
     wanted = json.loads(_rlcompress("evaluate", *network, *policy, "--json").stdout)
+    for _ in range(2):  # what the first has kept is read by the second
+        cached = _rlcompress("evaluate", *network, *policy, "--cache", tmp_path / "cache", "--json").stdout
+        assert json.loads(cached) == wanted
     for kind in ("safetensors", "onnx"):
         if kind == "onnx":
             pytest.importorskip("onnxruntime", reason="the export extra is not installed")

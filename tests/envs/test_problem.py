@@ -1,5 +1,6 @@
 import copy
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -48,6 +49,20 @@ def test_channels_are_rounded_as_asked_or_as_the_accelerator_asks(digits: Digits
             assert small.get_submodule(name).weight.shape[:2] == (rows[0, i], columns[0, i])
             assert name == "linear" or rows[0, i] in {8: (8, 24), 4: (4, 8, 12, 24)}[round_to]
         assert problem.costs(policy).energy_uj[0] < known.costs(known.space.uniform(8)).energy_uj[0]
+
+
+@pytest.mark.slow
+def test_a_cache_changes_nothing_but_the_time(digits: Digits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def never(*_arguments: object) -> None:
+        raise AssertionError("measured again")
+
+    plain, settings = digits.problem(), ProblemSettings(score_images=200, cache=str(tmp_path))
+    for _ in range(2):
+        kept = Problem.of(digits.network, digits.card, digits.splits, plain.hardware, settings)
+        assert kept.sensitivity == plain.sensitivity
+        policy = plain.space.snapped(plain.space.uniform(3))
+        assert kept.evaluate(policy, "test").score == plain.evaluate(policy, "test").score
+        monkeypatch.setattr("rlcompress.envs.problem.measure_sensitivity", never)
 
 
 def test_a_network_whose_outputs_are_constant_is_refused(digits: Digits) -> None:
