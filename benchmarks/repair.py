@@ -6,9 +6,9 @@
 
 Prints one row a setting (first and last layer at 8 bits): the metric on the test images without repair (largest
 weights kept, rounded to nearest, calibrated ranges) and of the final network of each of ``--tiers``, executed in
-integers. ``--defaults``: the drop in points and 1000 x the clipped KL divergence on 2,000 search images (training images) when
-one default is changed, by which the defaults are chosen. ``--speed``: seconds of the dense network, of the Hessians and
-of a sweep over 7 bit-widths x 5 sparsities in every layer, best of three, and the peak memory.
+integers. ``--defaults``: the drop in points and 1000 x the clipped KL divergence on 2,000 search images (training
+images) when one default is changed, by which the defaults are chosen. ``--speed``: seconds of the dense network, of the
+Hessians and of a sweep over 7 bit-widths x 5 sparsities in every layer, best of three, and the peak memory.
 """
 
 import argparse
