@@ -2,8 +2,10 @@
 
 import hashlib
 import json
+import os
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,7 +67,7 @@ class BankStore:
         try:
             self._write(path, key, tensors)
         except OSError as error:
-            _warn(f"{path}: cannot keep a result ({reason(error)}); make room or leave out --cache")
+            _warn(f"{self.folder}: cannot keep results ({reason(error)}); make room or leave out --cache")
         return tensors
 
     @property
@@ -81,7 +83,8 @@ class BankStore:
         own = {name: tensor.clone() for name, tensor in tensors.items()}  # aligned as computed ones are
         if strings != self._strings(key, own):
             raise LimitError("its content is not what was written")
-        path.touch()
+        with suppress(OSError):  # another run has deleted it meanwhile, or the folder may only be read
+            os.utime(path)
         return own
 
     def _write(self, path: Path, key: Key, tensors: Tensors) -> None:

@@ -4,6 +4,7 @@ import pickle
 import pytest
 import torch
 
+import rlcompress.candidates.store
 from rlcompress.candidates import Candidates
 from rlcompress.candidates.store import BankStore
 from rlcompress.errors import RlcompressWarning, RunError
@@ -138,8 +139,23 @@ def test_a_full_disk_is_warned_of_and_does_no_harm(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("rlcompress.candidates.store.write_safetensors", full)
-    with pytest.warns(RlcompressWarning, match=r"cannot keep a result \(No space left on device\); make room or leave"):
+    with pytest.warns(RlcompressWarning, match=r"cannot keep results \(No space left on device\); make room or leave"):
         assert BankStore(tmp_path, "f").tensors(["a"], lambda: {"x": torch.ones(3)})["x"].sum() == 3
+
+
+def test_a_file_that_another_run_deletes_while_it_is_read_leaves_nothing_behind(tmp_path, monkeypatch):
+    store = BankStore(tmp_path, "f")
+    store.tensors(["a"], lambda: {"x": torch.ones(3)})
+    read = rlcompress.candidates.store.read_safetensors
+
+    def read_and_lose(path, most):
+        content = read(path, most)
+        path.unlink()
+        return content
+
+    monkeypatch.setattr("rlcompress.candidates.store.read_safetensors", read_and_lose)
+    assert store.tensors(["a"], never)["x"].sum() == 3
+    assert files_of(tmp_path) == []
 
 
 def test_sensitivity_tables_are_kept_to_the_last_bit(tmp_path):
