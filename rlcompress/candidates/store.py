@@ -17,6 +17,7 @@ from rlcompress.files import LimitError, reason
 from rlcompress.tensor_files import read_safetensors, write_safetensors
 
 MOST_BYTES = 4_000_000_000
+_LARGEST = 500_000_000  # bytes of a result that is kept; writing it takes twice that of memory
 _FOLDER = "rlcompress-bank"  # of its own, since the oldest files in it are deleted
 _SUFFIX = ".safetensors"
 
@@ -89,7 +90,7 @@ class BankStore:
 
     def _write(self, path: Path, key: Key, tensors: Tensors) -> None:
         size = sum(tensor.nbytes for tensor in tensors.values())
-        if size > self.most_bytes:
+        if size > min(self.most_bytes, _LARGEST):
             return
         with FileLock(self._root / ".lock"):
             self._make_room(self.most_bytes - size)
