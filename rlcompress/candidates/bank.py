@@ -107,16 +107,11 @@ class Candidates:
         self._template = quantizable(network).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._images = calibration[:correction_images].contiguous(memory_format=torch.channels_last)
         self._moments = output_moments(self._template, network.layers, self._images)
-        self._store: BankStore | None = None
-        if cache is not None:
-            settings = {
-                "criterion": criterion, "correction": correction, "range_norm": range_norm,
-                "compensated": repair != "none",
-                "images": [hessian_images, correction_images],
-                "round_to": [spec.round_to for spec in network.specs],
-            }  # fmt: skip
-            fingerprint = bank_fingerprint(self._template, calibration, self._moments, settings)
-            self._store = BankStore(Path(cache), fingerprint)
+        settings = {
+            "criterion": criterion, "correction": correction, "range_norm": range_norm, "compensated": repair != "none",
+            "images": [hessian_images, correction_images], "round_to": [spec.round_to for spec in network.specs],
+        }  # fmt: skip
+        self._store = None if cache is None else self._store_in(Path(cache), calibration, settings)
         images = calibration[:hessian_images]
         hessians = self.kept(["hessians"], lambda: input_hessians(self._template, network.layers, images))
         check_hessians(hessians)
@@ -147,6 +142,9 @@ class Candidates:
         self._finals = Memo(self._finish, memory.finals, _network_bytes)
         self.on_step: OnStep | None = None
         """Called with (steps done, steps in all) of learned rounding."""
+
+    def _store_in(self, folder: Path, calibration: Tensor, settings: Mapping[str, object]) -> BankStore:
+        return BankStore(folder, bank_fingerprint(self._template, calibration, self._moments, settings))
 
     def kept(self, key: Key, compute: Callable[[], Mapping[str, Tensor]]) -> dict[str, Tensor]:
         """What ``compute`` gives for this network, images and settings, from the cache where that has it."""
