@@ -15,6 +15,7 @@ import argparse
 import resource
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -102,7 +103,11 @@ def repaired_rows(
         return data.calibration.normalized(slice(None), card.mean, card.std)
 
     evaluator = Evaluator(network.graph, data.test, card)
-    banks = {tier: Candidates(network, calibration_images(network, tier, card, load), repair=tier) for tier in TIERS}
+    further = partial(data.learning, card.mean, card.std)
+    banks = {
+        tier: Candidates(network, calibration_images(network, tier, card, load), learning=further, repair=tier)
+        for tier in TIERS
+    }
     yield f"| setting | without repair | {' | '.join(TIERS)} |\n|---|---|{'---|' * len(TIERS)}"
     yield "| dense fp32" + f" | {evaluator.dense.metric:.2f}" * (1 + len(TIERS)) + " |"
     for setting in settings:

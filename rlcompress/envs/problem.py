@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, nullcontext
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Self
 
 import numpy as np
@@ -194,8 +194,9 @@ class Problem:
             network, settings.repair, card, lambda: data.calibration.normalized(slice(None), card.mean, card.std)
         )
         bank = Candidates(
-            network, calibration, repair=settings.repair, correction=settings.correction, cache=settings.cache
-        )
+            network, calibration, learning=partial(data.learning, card.mean, card.std),
+            repair=settings.repair, correction=settings.correction, cache=settings.cache,
+        )  # fmt: skip
         network = network.with_densities(bank.densities)
         scored = slice(0, settings.score_images)
         evaluator = Evaluator(network.graph, data.search.part(scored), card)
