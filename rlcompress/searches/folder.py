@@ -183,8 +183,9 @@ class RunFolder:
         self._write_csv("front.csv", [{"id": entry.id, **entry.row()} for entry in front])
 
     def save(self, result: SearchResult) -> None:
-        """Write policy.json and result.json."""
-        self.write("policy.json", result.policy.to_json())
+        """Write the policies that reached their goal, and result.json."""
+        for name, policy in result.policies.items():
+            self.write(name, policy.to_json())
         self.write("result.json", json.dumps(result.as_json(), indent=1) + "\n")
 
     def _check_fresh(self) -> None:
