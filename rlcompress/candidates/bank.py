@@ -14,18 +14,19 @@ from rlcompress.candidates.memo import Memo
 from rlcompress.candidates.template import StoredTensors, lean_copy, quantizable, quantizer_name
 from rlcompress.candidates.tiers import check_tier
 from rlcompress.compensation import (
+    InputHessians,
+    InputMeans,
     RoundedLayer,
     affine_to,
-    input_hessians,
-    input_means,
     local_moments,
     loss_gradients,
     match_moments,
     output_moments,
     rescale,
+    visit_inputs,
 )
 from rlcompress.errors import DataError, RunError
-from rlcompress.network.layers import bias_of, weighted
+from rlcompress.network.layers import WeightedLayer, bias_of, weighted
 from rlcompress.network.trace import TracedNetwork
 from rlcompress.pruning import CRITERIA, NEED_GRADIENTS, filter_classes
 from rlcompress.quantization import (
@@ -41,6 +42,7 @@ from rlcompress.spec import REFERENCE_BITS, LayerChoice
 _WIDTHS = (2, 3, 4, 5, 6, 7, 8, REFERENCE_BITS)
 _RANGE_SAMPLES = 32768  # values per tensor that activation ranges are fitted on
 _BANK_BYTES = 400_000_000
+_LAYER_BYTES = 100_000_000
 _FINAL_BYTES = 200_000_000
 CORRECTIONS = ("paired", "local")
 """How stitched networks get the dense network's moments; final ones are always paired."""
@@ -87,14 +89,18 @@ class Candidates:
         self.network = network
         self.repair = repair
         self._criterion = criterion
+        self._correction = correction
         self._template = quantizable(network).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._images = calibration[:correction_images].contiguous(memory_format=torch.channels_last)
-        hessians = input_hessians(self._template, network.layers, calibration[:hessian_images])
+        hessians, means = InputHessians(), InputMeans()
+        visit_inputs(self._template, network.layers, calibration[:hessian_images], hessians.add, means.add)
+        self._means = means.result
         gradients = {}
         if criterion in NEED_GRADIENTS:
             gradients = loss_gradients(self._template, network.layers, calibration[:hessian_images])
         self._dense = {
-            n: DenseLayer(network.layer(n).weight.detach(), hessians[n], gradients.get(n)) for n in network.layers
+            n: DenseLayer(network.layer(n).weight.detach(), hessian, gradients.get(n))
+            for n, hessian in hessians.result.items()
         }
         self._seen = {
             name: frozenset(map(int, network.classes[name])) | frozenset(map(int, network.input_classes[name]))
@@ -108,13 +114,10 @@ class Candidates:
         nonzero = {name: float((x != 0).float().mean()) for name, x in stored.items()}
         self.densities = {layer: nonzero[name] for layer, name in network.reads.items()}
         """Layer name -> share of nonzero inputs on the calibration images."""
-        self._means: dict[str, Tensor] = {}
-        if correction == "local":
-            self._means = input_means(self._template, network.layers, calibration[:hessian_images])
         self._kept_classes = Memo(self._choose_classes)
         self._weights = Memo(self._compress, _BANK_BYTES, _stored_bytes)
-        self._affine = Memo(self._local_affine, _BANK_BYTES, _affine_bytes)
-        self._finals = Memo(self._finish, _FINAL_BYTES, _network_bytes)
+        self._corrected = Memo(self._correct, _LAYER_BYTES, _module_bytes)
+        self._finals = Memo(self._finish, _FINAL_BYTES, _module_bytes)
         self.on_step: OnStep | None = None
         """Called with (steps done, steps in all) of learned rounding."""
 
@@ -159,43 +162,51 @@ class Candidates:
             A module in eval mode, channels_last, that maps images [N, C, H, W] to the network's output. Its graph is
             shared between all of them; copy it (`copy.deepcopy`) before changing it.
         """
-        if not self._means:
-            return self._paired(choices)
-        network, removed = self._uncorrected(choices), self.removed_classes(choices)
+        return self.stitch_locally(choices) if self._correction == "local" else self._paired(choices)
+
+    def stitch_locally(self, choices: Mapping[str, LayerChoice]) -> fx.GraphModule:
+        """`stitch` with local correction, whatever the bank's own.
+
+        Networks share the layers that they have in common, so leave them as they are.
+        """
+        network, removed = lean_copy(self._template), self.removed_classes(choices)
         for name, choice in choices.items():
+            check_applies(self.network.layers[name], choice)
             key = (name, choice.granularity, choice.keep_ratio, removed & self._seen[name], choice.weight_bits)
-            rescale(weighted(network, name), *self._affine(*key))
-        return network
+            network.set_submodule(name, self._corrected(*key))
+        return self._rounding(network, choices)
 
     def _paired(self, choices: Mapping[str, LayerChoice]) -> fx.GraphModule:
-        network = self._uncorrected(choices)
+        network, removed = lean_copy(self._template), self.removed_classes(choices)
+        for name in self.network.layers:
+            self._exchange(weighted(network, name), name, self.weights(name, choices), removed)
+        self._rounding(network, choices)
         match_moments(network, self._moments, self._images)
         return network
 
-    def _uncorrected(self, choices: Mapping[str, LayerChoice]) -> fx.GraphModule:
-        network = lean_copy(self._template)
-        removed = list(self.removed_classes(choices))
-        for name in self.network.layers:
-            layer, weight = weighted(network, name), self.weights(name, choices)
-            live = torch.from_numpy(~np.isin(self.network.classes[name], removed))
-            layout = torch.channels_last if weight.codes.dim() == 4 else torch.contiguous_format
-            layer.weight = _fixed(weight.dequantized().contiguous(memory_format=layout))
-            layer.bias = _fixed(bias_of(layer) * live)
-            keep_codes(layer, weight)
+    def _exchange(self, layer: WeightedLayer, name: str, weight: QuantizedWeight, removed: frozenset[int]) -> None:
+        """Give a layer of a lean copy compressed weights; removed outputs lose their bias."""
+        layout = torch.channels_last if weight.codes.dim() == 4 else torch.contiguous_format
+        layer.weight = _fixed(weight.dequantized().contiguous(memory_format=layout))
+        layer.bias = _fixed(bias_of(layer) * self._live(name, removed)[0])
+        keep_codes(layer, weight)
+
+    def _rounding(self, network: fx.GraphModule, choices: Mapping[str, LayerChoice]) -> fx.GraphModule:
         for stored, bits in self._widths(choices).items():
             network.get_submodule(quantizer_name(stored)).range = self._ranges[stored][bits]  # type: ignore[assignment]
         return network
 
-    def _local_affine(
-        self, layer: str, granularity: str, keep_ratio: float, removed: frozenset[int], bits: int
-    ) -> tuple[Tensor, Tensor]:
-        """Gain and shift [K] that give a compressed layer the dense layer's moments on the dense network's inputs."""
-        weight = self._weights(layer, granularity, keep_ratio, removed)[bits].dequantized()
-        outputs, _ = self._live(layer, removed)
-        dense, bias = self._dense[layer], bias_of(weighted(self._template, layer))
-        seen = dense.hessian, self._means[layer]
-        have, want = local_moments(weight, bias * outputs, *seen), local_moments(dense.weight, bias, *seen)
-        return affine_to(have, want, ~outputs)
+    def _correct(
+        self, name: str, granularity: str, keep_ratio: float, removed: frozenset[int], bits: int
+    ) -> WeightedLayer:
+        """A compressed layer with the dense layer's moments on the dense network's inputs."""
+        weight, dense = self._weights(name, granularity, keep_ratio, removed)[bits], self._dense[name]
+        layer = lean_copy(weighted(self._template, name))
+        want = local_moments(dense.weight, bias_of(layer), dense.hessian, self._means[name])
+        self._exchange(layer, name, weight, removed)
+        have = local_moments(layer.weight, bias_of(layer), dense.hessian, self._means[name])
+        rescale(layer, *affine_to(have, want, ~self._live(name, removed)[0]))
+        return layer
 
     def final(self, choices: Mapping[str, LayerChoice]) -> fx.GraphModule:
         """`stitch` with the repair that only policies that are kept get: the same choices give the same network.
@@ -261,10 +272,6 @@ class Candidates:
         return outputs, inputs
 
 
-def _affine_bytes(affine: tuple[Tensor, Tensor]) -> int:
-    return sum(tensor.nbytes for tensor in affine)
-
-
 def _fixed(tensor: Tensor) -> nn.Parameter:
     return nn.Parameter(tensor, requires_grad=False)
 
@@ -273,8 +280,8 @@ def _stored_bytes(weights: dict[int, QuantizedWeight]) -> int:
     return sum(weight.codes.nbytes + weight.scale.nbytes for weight in weights.values())
 
 
-def _network_bytes(network: fx.GraphModule) -> int:
-    return sum(tensor.nbytes for tensor in (*network.parameters(), *network.buffers()))
+def _module_bytes(module: nn.Module) -> int:
+    return sum(tensor.nbytes for tensor in (*module.parameters(), *module.buffers()))
 
 
 @torch.no_grad()

@@ -1,6 +1,7 @@
 """The network that candidates are stitched into: folded, with a quantizer on every stored tensor."""
 
 import copy
+from typing import TypeVar
 
 import torch
 from torch import Tensor, fx, nn
@@ -8,6 +9,8 @@ from torch import Tensor, fx, nn
 from rlcompress.network.layers import weighted
 from rlcompress.network.trace import TracedNetwork
 from rlcompress.quantization import ActivationQuantizer
+
+Module = TypeVar("Module", bound=nn.Module)
 
 
 def quantizer_name(stored: str) -> str:
@@ -39,18 +42,12 @@ def quantizable(network: TracedNetwork) -> fx.GraphModule:
     return graph
 
 
-def lean_copy(graph: fx.GraphModule) -> fx.GraphModule:
-    """A copy with modules of its own that shares the graph and the tensors: give it new tensors, do not change them."""
-    copied = _lean(graph)
-    assert isinstance(copied, fx.GraphModule)
-    return copied
-
-
-def _lean(module: nn.Module) -> nn.Module:
+def lean_copy(module: Module) -> Module:
+    """A copy with modules of its own that shares graph and tensors: give it new tensors, do not change them."""
     copied = nn.Module.__new__(module.__class__)  # fx.GraphModule.__new__ would make a new class
     for name, value in module.__dict__.items():  # parameters, buffers, hooks
         copied.__dict__[name] = value.copy() if isinstance(value, dict | set) else value
-    copied.__dict__["_modules"] = {name: part and _lean(part) for name, part in module._modules.items()}
+    copied.__dict__["_modules"] = {name: part and lean_copy(part) for name, part in module._modules.items()}
     return copied
 
 
