@@ -1,7 +1,8 @@
 """`lower`: from a stitched network to an integer network."""
 
 import math
-from collections.abc import Callable
+from collections import ChainMap
+from collections.abc import Callable, Iterable, MutableMapping
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -80,18 +81,32 @@ def lower(stitched: fx.GraphModule, *, engine: str = "auto") -> IntegerNetwork:
 @torch.no_grad()
 def lowered(stitched: fx.GraphModule, engine: Engine) -> tuple[Program, int]:
     """The same as a program of one engine's steps, with the number of the value that it returns."""
-    return _Lowering(stitched, engine).run()
+    return Lowering(stitched, engine).run()
 
 
-class _Lowering:
-    """Emits each value of a graph once, as codes or as real numbers."""
+class Lowering:
+    """Emits each value of a graph once, as codes or as real numbers.
 
-    def __init__(self, graph: fx.GraphModule, engine: Engine) -> None:
+    Args:
+        graph: a stitched network.
+        engine: that executes it.
+        base: a lowering of a network of the same graph that this one goes on from, or None.
+        known: stored tensors (nodes that round) whose codes are the base's.
+
+    Attributes:
+        program: what is emitted.
+        steps: by what they were prepared from, for layers that have all their channels.
+    """
+
+    def __init__(
+        self, graph: fx.GraphModule, engine: Engine, base: "Lowering | None" = None, known: Iterable[fx.Node] = ()
+    ) -> None:
         self.graph = graph
         self.engine = engine
-        self.program = Program()
+        self.program = Program(values=base.program.values if base else 1)
         self.is_ = Patterns(graph)
-        self.emitted: dict[object, Any] = {}
+        self.emitted: dict[object, Any] = {(node, "codes"): base.codes(node) for node in known} if base else {}
+        self.steps: MutableMapping[object, Step] = ChainMap({}, base.steps) if base else {}
 
     def run(self) -> tuple[Program, int]:
         result = None
@@ -241,15 +256,28 @@ class _Lowering:
         return None
 
     def _requantized(self, layer: Layer, at: ActivationRange, bounds: Bounds, residual: Codes | None = None) -> Codes:
-        to = requantization(layer.scale, layer.bias, layer.source.at, at, bounds, residual.at if residual else None)
         layer, rows = self._fitting(layer, residual, droppable=bounds.low <= at.zero_point <= bounds.high)
-        step = self._step(layer, self.engine.requantized(layer.thinned(rows), of_rows(to, rows)))
+        step = self._requantizing(layer, rows, at, bounds, residual.at if residual else None)
         alive = None if bool(rows.all()) else rows
         if residual is None:
             return Codes(self.program.add(step, layer.source.value), at, alive)
         added = self._with_channels(residual, rows)
         taken = added if self.engine.overwrites_residuals else None
         return Codes(self.program.add(step, layer.source.value, added, overwrites=taken), at, alive)
+
+    def _requantizing(
+        self, layer: Layer, rows: Tensor, at: ActivationRange, bounds: Bounds, residual: ActivationRange | None
+    ) -> Step:
+        def prepared() -> Step:
+            to = requantization(layer.scale, layer.bias, layer.source.at, at, bounds, residual)
+            return self._step(layer, self.engine.requantized(layer.thinned(rows), of_rows(to, rows)))
+
+        if layer.source.alive is not None or not bool(rows.all()):
+            return prepared()
+        key = (layer.module, layer.source.at, at, bounds, residual)
+        if key not in self.steps:
+            self.steps[key] = prepared()
+        return self.steps[key]
 
     def _fitting(self, layer: Layer, residual: Codes | None, *, droppable: bool) -> tuple[Layer, Tensor]:
         """A layer whose input has the channels that it needs, and the rows [K] of it to compute."""
