@@ -11,7 +11,7 @@ from rlcompress.candidates.checks import check_applies, check_calibration
 from rlcompress.candidates.final import TUNING_IMAGES, Finisher, OnStep
 from rlcompress.candidates.layer import DenseLayer, Pruning, compress, importance
 from rlcompress.candidates.memo import Memo
-from rlcompress.candidates.template import StoredTensors, lean_copy, quantizable, quantizer_name
+from rlcompress.candidates.template import StoredTensors, lean_copy, quantizable, quantizer_name, with_modules
 from rlcompress.candidates.tiers import check_tier
 from rlcompress.compensation import (
     InputHessians,
@@ -30,6 +30,7 @@ from rlcompress.network.layers import WeightedLayer, bias_of, weighted
 from rlcompress.network.trace import TracedNetwork
 from rlcompress.pruning import CRITERIA, NEED_GRADIENTS, filter_classes
 from rlcompress.quantization import (
+    ActivationQuantizer,
     ActivationRange,
     QuantizedWeight,
     fit_ranges,
@@ -117,6 +118,7 @@ class Candidates:
         self._kept_classes = Memo(self._choose_classes)
         self._weights = Memo(self._compress, _BANK_BYTES, _stored_bytes)
         self._corrected = Memo(self._correct, _LAYER_BYTES, _module_bytes)
+        self._quantizer = Memo(self._quantizer_of)
         self._finals = Memo(self._finish, _FINAL_BYTES, _module_bytes)
         self.on_step: OnStep | None = None
         """Called with (steps done, steps in all) of learned rounding."""
@@ -169,42 +171,48 @@ class Candidates:
 
         Networks share the layers that they have in common, so leave them as they are.
         """
-        network, removed = lean_copy(self._template), self.removed_classes(choices)
+        removed, layers = self.removed_classes(choices), {}
         for name, choice in choices.items():
             check_applies(self.network.layers[name], choice)
             key = (name, choice.granularity, choice.keep_ratio, removed & self._seen[name], choice.weight_bits)
-            network.set_submodule(name, self._corrected(*key))
-        return self._rounding(network, choices)
+            layers[name] = self._corrected(*key)
+        quantizers = {stored: self._quantizer(stored, bits) for stored, bits in self._widths(choices).items()}
+        return self._stitched(layers, quantizers)
 
     def _paired(self, choices: Mapping[str, LayerChoice]) -> fx.GraphModule:
-        network, removed = lean_copy(self._template), self.removed_classes(choices)
-        for name in self.network.layers:
-            self._exchange(weighted(network, name), name, self.weights(name, choices), removed)
-        self._rounding(network, choices)
+        removed = self.removed_classes(choices)
+        layers = {name: self._layer(name, self.weights(name, choices), removed) for name in self.network.layers}
+        quantizers = {stored: self._quantizer_of(stored, bits) for stored, bits in self._widths(choices).items()}
+        network = self._stitched(layers, quantizers)
         match_moments(network, self._moments, self._images)
         return network
 
-    def _exchange(self, layer: WeightedLayer, name: str, weight: QuantizedWeight, removed: frozenset[int]) -> None:
-        """Give a layer of a lean copy compressed weights; removed outputs lose their bias."""
+    def _stitched(self, layers: Mapping[str, nn.Module], quantizers: Mapping[str, nn.Module]) -> fx.GraphModule:
+        """The template with layers by their names and quantizers by those of the tensors that they round."""
+        named = {quantizer_name(stored): quantizer for stored, quantizer in quantizers.items()}
+        return with_modules(self._template, {**layers, **named})
+
+    def _quantizer_of(self, stored: str, bits: int) -> ActivationQuantizer:
+        quantizer = ActivationQuantizer()
+        quantizer.range = self._ranges[stored][bits]
+        return quantizer
+
+    def _layer(self, name: str, weight: QuantizedWeight, removed: frozenset[int]) -> WeightedLayer:
+        """A layer with compressed weights; removed outputs lose their bias."""
+        layer = lean_copy(weighted(self._template, name))
         layout = torch.channels_last if weight.codes.dim() == 4 else torch.contiguous_format
         layer.weight = _fixed(weight.dequantized().contiguous(memory_format=layout))
         layer.bias = _fixed(bias_of(layer) * self._live(name, removed)[0])
         keep_codes(layer, weight)
-
-    def _rounding(self, network: fx.GraphModule, choices: Mapping[str, LayerChoice]) -> fx.GraphModule:
-        for stored, bits in self._widths(choices).items():
-            network.get_submodule(quantizer_name(stored)).range = self._ranges[stored][bits]  # type: ignore[assignment]
-        return network
+        return layer
 
     def _correct(
         self, name: str, granularity: str, keep_ratio: float, removed: frozenset[int], bits: int
     ) -> WeightedLayer:
         """A compressed layer with the dense layer's moments on the dense network's inputs."""
-        weight, dense = self._weights(name, granularity, keep_ratio, removed)[bits], self._dense[name]
-        layer = lean_copy(weighted(self._template, name))
-        want = local_moments(dense.weight, bias_of(layer), dense.hessian, self._means[name])
-        self._exchange(layer, name, weight, removed)
-        have = local_moments(layer.weight, bias_of(layer), dense.hessian, self._means[name])
+        layer = self._layer(name, self._weights(name, granularity, keep_ratio, removed)[bits], removed)
+        dense, seen = weighted(self._template, name), (self._dense[name].hessian, self._means[name])
+        have, want = (local_moments(part.weight, bias_of(part), *seen) for part in (layer, dense))
         rescale(layer, *affine_to(have, want, ~self._live(name, removed)[0]))
         return layer
 

@@ -104,7 +104,7 @@ class Lowering:
         self.graph = graph
         self.engine = engine
         self.program = Program(values=base.program.values if base else 1)
-        self.is_ = Patterns(graph)
+        self.is_ = Patterns(graph, base.is_ if base else None)
         self.emitted: dict[object, Any] = {(node, "codes"): base.codes(node) for node in known} if base else {}
         self.steps: MutableMapping[object, Step] = ChainMap({}, base.steps) if base else {}
 
@@ -241,8 +241,8 @@ class Lowering:
             return None
         if weight.codes.dtype != torch.int8:
             raise RunError(f"layer {node.target!r}: weights of more than {_WIDEST} bits have no integer codes")
-        conv = convolution(module, weight.codes, source.at)
-        return Layer(module, replace(conv, name=str(node.target)), weight.scale, source) if conv else None
+        conv = convolution(module, weight.codes, source.at, str(node.target))
+        return Layer(module, conv, weight.scale, source) if conv else None
 
     def _layer_and_residual(self, node: fx.Node) -> tuple[Layer, Codes] | None:
         """A layer's output and stored codes of its shape whose sum a node is."""
@@ -256,28 +256,27 @@ class Lowering:
         return None
 
     def _requantized(self, layer: Layer, at: ActivationRange, bounds: Bounds, residual: Codes | None = None) -> Codes:
+        key = (layer.module, _what(layer.source), at, bounds, residual and _what(residual))
+        if key in self.steps:
+            return self._emitted(self.steps[key], layer.source, at, residual)
+        to = requantization(layer.scale, layer.bias, layer.source.at, at, bounds, residual.at if residual else None)
         layer, rows = self._fitting(layer, residual, droppable=bounds.low <= at.zero_point <= bounds.high)
-        step = self._requantizing(layer, rows, at, bounds, residual.at if residual else None)
-        alive = None if bool(rows.all()) else rows
+        step = self._step(layer, self.engine.requantized(layer.thinned(rows), of_rows(to, rows)))
+        if not bool(rows.all()):
+            return self._emitted(step, layer.source, at, residual, rows)
+        if layer.source.alive is None:
+            self.steps[key] = step
+        return self._emitted(step, layer.source, at, residual)
+
+    def _emitted(
+        self, step: Step, source: Codes, at: ActivationRange, residual: Codes | None, rows: Tensor | None = None
+    ) -> Codes:
+        """The output, of some rows or of all, of a step that reads codes."""
         if residual is None:
-            return Codes(self.program.add(step, layer.source.value), at, alive)
+            return Codes(self.program.add(step, source.value), at, rows)
         added = self._with_channels(residual, rows)
         taken = added if self.engine.overwrites_residuals else None
-        return Codes(self.program.add(step, layer.source.value, added, overwrites=taken), at, alive)
-
-    def _requantizing(
-        self, layer: Layer, rows: Tensor, at: ActivationRange, bounds: Bounds, residual: ActivationRange | None
-    ) -> Step:
-        def prepared() -> Step:
-            to = requantization(layer.scale, layer.bias, layer.source.at, at, bounds, residual)
-            return self._step(layer, self.engine.requantized(layer.thinned(rows), of_rows(to, rows)))
-
-        if layer.source.alive is not None or not bool(rows.all()):
-            return prepared()
-        key = (layer.module, layer.source.at, at, bounds, residual)
-        if key not in self.steps:
-            self.steps[key] = prepared()
-        return self.steps[key]
+        return Codes(self.program.add(step, source.value, added, overwrites=taken), at, rows)
 
     def _fitting(self, layer: Layer, residual: Codes | None, *, droppable: bool) -> tuple[Layer, Tensor]:
         """A layer whose input has the channels that it needs, and the rows [K] of it to compute."""
@@ -293,11 +292,14 @@ class Lowering:
             return replace(layer, source=self.whole(layer.source)), every
         return layer, rows if bool(rows.any()) else every
 
-    def _with_channels(self, codes: Codes, rows: Tensor) -> int:
-        have = torch.ones_like(rows) if codes.alive is None else codes.alive
-        if torch.equal(have, rows):
+    def _with_channels(self, codes: Codes, rows: Tensor | None) -> int:
+        """The codes of some channels, those that there are among them, or of all."""
+        if rows is None:
+            return self.whole(codes).value
+        assert codes.alive is not None
+        if torch.equal(codes.alive, rows):
             return codes.value
-        return self.program.add(Place(have, rows, codes.at.zero_point), codes.value)
+        return self.program.add(Place(codes.alive, rows, codes.at.zero_point), codes.value)
 
     def _step(self, layer: Layer, conv: Step) -> Step:
         return AsImage(conv) if isinstance(layer.module, nn.Linear) else conv
@@ -327,12 +329,19 @@ class Lowering:
         return self._elementwise(node) or self._applied(node, {}, real=True)
 
     def _affine(self, layer: Layer) -> int:
+        key = (layer.module, _what(layer.source))
+        if key in self.steps:
+            return self.program.add(self.steps[key], layer.source.value)
         layer, rows = self._fitting(layer, None, droppable=True)
         accumulator = self._step(layer, self.engine.accumulator(layer.thinned(rows)))
         scale = (layer.scale.double() * layer.source.at.scale).float()
-        value = self.program.add(Affine(accumulator, scale[rows], layer.bias[rows]), layer.source.value)
-        every = torch.ones_like(rows)
-        return value if bool(rows.all()) else self.program.add(Place(rows, every, 0), value)
+        step = Affine(accumulator, scale[rows], layer.bias[rows])
+        value = self.program.add(step, layer.source.value)
+        if not bool(rows.all()):
+            return self.program.add(Place(rows, torch.ones_like(rows), 0), value)
+        if layer.source.alive is None:
+            self.steps[key] = step
+        return value
 
     def _elementwise(self, node: fx.Node) -> int | None:
         """Sums and clamps of real values, which need no copies; None for other nodes."""
@@ -346,16 +355,21 @@ class Lowering:
         return None
 
 
-def convolution(layer: WeightedLayer, codes: Tensor, source: ActivationRange) -> IntegerConv | None:
+def convolution(layer: WeightedLayer, codes: Tensor, source: ActivationRange, name: str) -> IntegerConv | None:
     """A layer as a convolution of codes; None where it pads by anything but as many zeros on either side."""
     largest = 2**source.bits - 1
     if isinstance(layer, nn.Linear):
-        return IntegerConv(codes[:, :, None, None], source.zero_point, largest)
+        return IntegerConv(codes[:, :, None, None], source.zero_point, largest, name=name)
     left, right, top, bottom = layer._reversed_padding_repeated_twice  # resolves "same", too
     if layer.padding_mode != "zeros" or left != right or top != bottom:
         return None
     stride, dilation = _pair(layer.stride), _pair(layer.dilation)
-    return IntegerConv(codes, source.zero_point, largest, stride, (top, left), dilation, layer.groups)
+    return IntegerConv(codes, source.zero_point, largest, stride, (top, left), dilation, layer.groups, name)
+
+
+def _what(codes: Codes) -> tuple[ActivationRange, bytes | None]:
+    """What codes mean and which channels they have."""
+    return codes.at, None if codes.alive is None else codes.alive.numpy().tobytes()
 
 
 def _pair(values: tuple[int, ...]) -> tuple[int, int]:

@@ -1,9 +1,9 @@
 """Networks that differ from a reference in some layers, run from there on."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
-from torch import Tensor, fx, nn
+from torch import Tensor, fx
 
 from rlcompress.integer.lowering import Lowering, engine_named
 from rlcompress.integer.network import IntegerNetwork
@@ -24,11 +24,11 @@ class Reference:
     @torch.no_grad()
     def __init__(self, stitched: fx.GraphModule, *, engine: str = "auto") -> None:
         self._engine = engine_named(engine)
-        self._graph = stitched
         self._lowering = Lowering(stitched, self._engine)
         program, self._output = self._lowering.run()
-        module = self._lowering.is_.module
-        self._nodes = [node for node in stitched.graph.nodes if isinstance(module(node), ActivationQuantizer)]
+        modules = {node: stitched.get_submodule(str(node.target)) for node in stitched.graph.find_nodes(op="call_module")}
+        self._nodes = [node for node, module in modules.items() if isinstance(module, ActivationQuantizer)]
+        self._own = {node: module for node, module in modules.items() if node in self._nodes or integer_weight(module)}
         codes = [self._lowering.codes(node) for node in self._nodes]
         self._network = IntegerNetwork(program, self._output, self._engine.name, (c.value for c in codes if c))
 
@@ -39,12 +39,13 @@ class Reference:
 
     @torch.no_grad()
     def changed(self, stitched: fx.GraphModule) -> "Resumed":
-        """Another network of the same bank: of layers that both share and ranges that are equal, nothing is run again.
+        """Another network of the same bank: what comes before the layers and ranges that differ is not run again.
 
         Args:
-            stitched: from the method of the same bank that the reference's is from.
+            stitched: from `rlcompress.candidates.Candidates.stitch_locally`, which shares what is equal.
         """
-        changed = _changed_nodes(self._graph, stitched)
+        own = [node for node, module in self._own.items() if stitched.get_submodule(str(node.target)) is not module]
+        changed = _following(own, stitched.graph)
         known = [node for node in self._nodes if node not in changed]
         program, output = Lowering(stitched, self._engine, self._lowering, known).run()
         return Resumed(IntegerNetwork(program, output, self._engine.name), output)
@@ -62,18 +63,10 @@ class Resumed:
         return output
 
 
-def _changed_nodes(reference: fx.GraphModule, other: fx.GraphModule) -> set[fx.Node]:
-    """Nodes whose values may differ between two networks of one graph."""
-    changed: set[fx.Node] = set()
-    for node in other.graph.nodes:
-        if not changed.isdisjoint(node.all_input_nodes) or (node.op == "call_module" and _differs(
-            reference.get_submodule(str(node.target)), other.get_submodule(str(node.target))
-        )):
-            changed.add(node)
-    return changed
-
-
-def _differs(ours: nn.Module, theirs: nn.Module) -> bool:
-    if isinstance(ours, ActivationQuantizer) and isinstance(theirs, ActivationQuantizer):
-        return ours.range != theirs.range
-    return integer_weight(ours) is not None and ours is not theirs
+def _following(changed: Sequence[fx.Node], graph: fx.Graph) -> set[fx.Node]:
+    """Some nodes and all that depend on them."""
+    found = set(changed)
+    for node in graph.nodes:
+        if not found.isdisjoint(node.all_input_nodes):
+            found.add(node)
+    return found
