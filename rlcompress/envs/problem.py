@@ -193,7 +193,8 @@ class Problem:
             )
         rows = list(measured)
         if not covers(rows, space):
-            rows = measure_sensitivity(bank, space, calibration[-_SENSITIVITY_IMAGES:], on_progress)
+            images = calibration[-_SENSITIVITY_IMAGES:]
+            rows = measure_sensitivity(bank, space, images, on_progress, engine=settings.engine)
 
         def log_cost(batch: ChoiceBatch) -> NDArray[np.float64]:
             return np.log(TARGETS[settings.target](hardware, network.structure, batch))

@@ -103,12 +103,13 @@ class Lowering:
     ) -> None:
         self.graph = graph
         self.engine = engine
-        self.program = Program(values=base.program.values if base else 1)
-        self.is_ = Patterns(graph, base.is_ if base else None)
+        self.program: Program = Program(values=base.program.values if base else 1)
+        self.is_: Patterns = Patterns(graph, base.is_ if base else None)
         self.emitted: dict[object, Any] = {(node, "codes"): base.codes(node) for node in known} if base else {}
         self.steps: MutableMapping[object, Step] = ChainMap({}, base.steps) if base else {}
 
     def run(self) -> tuple[Program, int]:
+        """The program with the number of the value that it returns."""
         result = None
         for node in self.graph.graph.nodes:  # in order of execution, so that recursion stays within a block
             if node.op == "output":

@@ -38,7 +38,9 @@ class Patterns:
 
     def __init__(self, graph: fx.GraphModule, like: "Patterns | None" = None) -> None:
         self._modules = dict(graph.named_modules())
-        self._operations = like._operations if like else {node: operation(node) for node in graph.graph.nodes}
+        self._operations: dict[fx.Node, str] = (
+            like._operations if like else {node: operation(node) for node in graph.graph.nodes}
+        )
 
     def module(self, node: fx.Node) -> nn.Module | None:
         """The module that a node calls."""

@@ -26,7 +26,8 @@ class Reference:
         self._engine = engine_named(engine)
         self._lowering = Lowering(stitched, self._engine)
         program, self._output = self._lowering.run()
-        modules = {node: stitched.get_submodule(str(node.target)) for node in stitched.graph.find_nodes(op="call_module")}
+        calls = stitched.graph.find_nodes(op="call_module")
+        modules = {node: stitched.get_submodule(str(node.target)) for node in calls}
         self._nodes = [node for node, module in modules.items() if isinstance(module, ActivationQuantizer)]
         self._own = {node: module for node, module in modules.items() if node in self._nodes or integer_weight(module)}
         codes = [self._lowering.codes(node) for node in self._nodes]

@@ -55,13 +55,14 @@ def measure_sensitivity(
 ) -> list[SensitivityRow]:
     """Measure every factor of every layer on images [N, C, H, W], in integers as candidates are scored.
 
-    Each change is made alone to the reference, all layers at 8 bits and nothing pruned; both have their moments corrected
+    Each change is made alone to the reference: all layers at 8 bits, nothing pruned. Both have their moments corrected
     as in `Candidates.stitch_locally`. The reference's stored tensors are computed once, and only what follows the
-    change is run again. A row is what the change adds to the reference's error against the dense network in float32,
-    at least 0: measured against the reference itself, the rounding of everything behind the change, which falls out
-    otherwise, would count in every row. The reference's own error is shared out to the widths of weights and tensors in
-    proportion to what 4 bits add; 8 bits have that share alone, fewer bits have it on top, so that the rows of 8 bits
-    add up to the error of the reference.
+    change is run again.
+
+    A row is what the change adds to the reference's error against the dense network in float32, at least 0. (Measured
+    against the reference itself, each row would count the rounding of everything behind the change anew.) The
+    reference's own error is shared out to the widths of weights and tensors in proportion to what 4 bits add: a row
+    of 8 bits is that share, so that these rows add up to the reference's error; rows of fewer bits hold it as well.
 
     Args:
         bank: where the compressed layers come from.

@@ -10,7 +10,8 @@ from rlcompress.spec import LayerChoice
 from tests.integer.networks import NETWORKS, SLOW, bank_of, policies
 from tests.small_networks import images
 
-ENGINES = ["portable", pytest.param("int8", marks=pytest.mark.skipif(not int8_works(), reason="int8 is not exact here"))]
+needs_int8 = pytest.mark.skipif(not int8_works(), reason="this machine's int8 convolutions are not exact")
+ENGINES = ["portable", pytest.param("int8", marks=needs_int8)]
 SOME_SLOW = [pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else []) for name in NETWORKS]
 
 
@@ -39,8 +40,8 @@ def test_only_what_follows_a_change_is_lowered(monkeypatch):
     bank, x = bank_of("option_a"), images(3, *NETWORKS["option_a"][1])
     reference = Reference(bank.stitch_locally(dense(bank)), engine="portable")
     values, outputs = reference.run(x)
-    added = []
-    monkeypatch.setattr(Program, "add", lambda p, *given, add=Program.add, **kw: added.append(p) or add(p, *given, **kw))
+    added, add = [], Program.add
+    monkeypatch.setattr(Program, "add", lambda p, *given, **options: added.append(p) or add(p, *given, **options))
 
     def steps(layer, **choice):
         added.clear()
