@@ -1,6 +1,7 @@
 """The bank of compressed layers and the networks stitched from them."""
 
 from rlcompress.candidates.bank import CORRECTIONS, Candidates
+from rlcompress.candidates.store import Key
 from rlcompress.candidates.tiers import TIERS, calibration_images, check_tier
 
-__all__ = ["CORRECTIONS", "TIERS", "Candidates", "calibration_images", "check_tier"]
+__all__ = ["CORRECTIONS", "TIERS", "Candidates", "Key", "calibration_images", "check_tier"]

@@ -1,16 +1,26 @@
 """`Candidates`: compressed layers, computed once and stitched into networks."""
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import astuple
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor, fx, nn
 
-from rlcompress.candidates.checks import check_applies, check_calibration
+from rlcompress.candidates.checks import (
+    check_activations,
+    check_applies,
+    check_calibration,
+    check_hessians,
+    check_weights,
+)
 from rlcompress.candidates.final import TUNING_IMAGES, Finisher, OnStep
+from rlcompress.candidates.fingerprint import bank_fingerprint
 from rlcompress.candidates.layer import DenseLayer, Pruning, compress, importance
 from rlcompress.candidates.memo import Memo
+from rlcompress.candidates.store import BankStore, Key
 from rlcompress.candidates.template import StoredTensors, lean_copy, quantizable, quantizer_name, with_modules
 from rlcompress.candidates.tiers import check_tier
 from rlcompress.compensation import (
@@ -25,7 +35,7 @@ from rlcompress.compensation import (
     rescale,
     visit_inputs,
 )
-from rlcompress.errors import DataError, RunError
+from rlcompress.errors import RunError
 from rlcompress.network.layers import WeightedLayer, bias_of, weighted
 from rlcompress.network.trace import TracedNetwork
 from rlcompress.pruning import CRITERIA, NEED_GRADIENTS, filter_classes
@@ -56,17 +66,20 @@ class Candidates:
         network: the traced network.
         calibration: unlabelled normalised images [N, C, H, W] of the training set.
         repair: tier of `final`, see `rlcompress.candidates.TIERS`.
-        criterion: name of the importance criterion, see `rlcompress.pruning.CRITERIA`.
+        criterion: name of the importance criterion of choices that name none, see `rlcompress.pruning.CRITERIA`.
         hessian_images: how many calibration images the compensation looks at.
         correction_images: how many calibration images the BatchNorm correction looks at.
         range_norm: exponent of the error that activation ranges make least, see `fit_ranges`.
         correction: ``paired`` runs every stitched network on the correction images; ``local`` runs nothing and takes
             what each layer does to its own outputs from its inputs' moments, see `docs/results.md`.
+        cache: folder in which Hessians and compressed layers are kept for other runs, see `BankStore`; None for none.
+            Everything is the same with it and without it.
 
     Raises:
         DataError: the calibration set is empty, of the wrong shape, of one colour, or holds or causes values that are
-            not finite.
-        RunError: the tier, the criterion or the correction is unknown.
+            not finite; the message names the layer or the tensor.
+        NetworkError: a layer's weights are not finite.
+        RunError: the tier, the criterion or the correction is unknown, or the cache cannot be written.
     """
 
     def __init__(
@@ -80,7 +93,9 @@ class Candidates:
         correction_images: int = 64,
         range_norm: float = 3.0,
         correction: str = "paired",
+        cache: str | Path | None = None,
     ) -> None:
+        check_weights(network)
         check_calibration(network, calibration)
         if criterion not in CRITERIA:
             raise RunError(f"unknown criterion {criterion!r}; choose from {', '.join(CRITERIA)}")
@@ -93,21 +108,31 @@ class Candidates:
         self._correction = correction
         self._template = quantizable(network).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._images = calibration[:correction_images].contiguous(memory_format=torch.channels_last)
-        hessians, means = InputHessians(), InputMeans()
-        visit_inputs(self._template, network.layers, calibration[:hessian_images], hessians.add, means.add)
-        self._means = means.result
-        gradients = {}
+        self._moments = output_moments(self._template, network.layers, self._images)
+        self._store: BankStore | None = None
+        if cache is not None:
+            settings = {
+                "criterion": criterion, "correction": correction, "range_norm": range_norm,
+                "compensated": repair != "none",
+                "images": [hessian_images, correction_images],
+                "round_to": [spec.round_to for spec in network.specs],
+            }  # fmt: skip
+            fingerprint = bank_fingerprint(self._template, calibration, self._moments, settings)
+            self._store = BankStore(Path(cache), fingerprint)
+        images = calibration[:hessian_images]
+        moments = self.kept(["inputs"], lambda: _input_moments(self._template, network.layers, images))
+        hessians, self._means = ({n: moments[f"{kind} {n}"] for n in network.layers} for kind in ("second", "mean"))
+        check_hessians(hessians)
+        gradients: dict[str, Tensor] = {}
         if criterion in NEED_GRADIENTS:
-            gradients = loss_gradients(self._template, network.layers, calibration[:hessian_images])
+            gradients = self.kept(["gradients"], lambda: loss_gradients(self._template, network.layers, images))
         self._dense = {
-            n: DenseLayer(network.layer(n).weight.detach(), hessian, gradients.get(n))
-            for n, hessian in hessians.result.items()
+            n: DenseLayer(network.layer(n).weight.detach(), hessians[n], gradients.get(n)) for n in network.layers
         }
         self._seen = {
             name: frozenset(map(int, network.classes[name])) | frozenset(map(int, network.input_classes[name]))
             for name in network.layers
         }
-        self._moments = output_moments(self._template, network.layers, self._images)
         finishing = calibration if repair == "t2" else calibration[:TUNING_IMAGES].clone()
         self._finisher = Finisher(self._template, finishing, self._moments, correction_images)
         stored = _stored_tensors(self._template, set(network.reads.values()), self._images)
@@ -115,13 +140,17 @@ class Candidates:
         nonzero = {name: float((x != 0).float().mean()) for name, x in stored.items()}
         self.densities = {layer: nonzero[name] for layer, name in network.reads.items()}
         """Layer name -> share of nonzero inputs on the calibration images."""
-        self._kept_classes = Memo(self._choose_classes)
+        self._removed = Memo(self._removed_classes)
         self._weights = Memo(self._compress, _BANK_BYTES, _stored_bytes)
         self._corrected = Memo(self._correct, _LAYER_BYTES, _module_bytes)
         self._quantizer = Memo(self._quantizer_of)
         self._finals = Memo(self._finish, _FINAL_BYTES, _module_bytes)
         self.on_step: OnStep | None = None
         """Called with (steps done, steps in all) of learned rounding."""
+
+    def kept(self, key: Key, compute: Callable[[], Mapping[str, Tensor]]) -> dict[str, Tensor]:
+        """What ``compute`` gives for this network, images and settings, from the cache where that has it."""
+        return dict(compute()) if self._store is None else self._store.tensors(key, compute)
 
     def template(self) -> fx.GraphModule:
         """A copy of the dense network with quantizers that pass everything through."""
@@ -143,15 +172,16 @@ class Candidates:
         check_applies(self.network.layers[layer], choice)
         removed = self.removed_classes(choices)
         relevant = removed & self._seen[layer]
-        return self._weights(layer, choice.granularity, choice.keep_ratio, relevant)[choice.weight_bits]
+        return self._weights(layer, self._pruning(choice), relevant)[choice.weight_bits]
 
     def removed_classes(self, choices: Mapping[str, LayerChoice]) -> frozenset[int]:
         """Channel classes that a policy's filter pruning removes from the network."""
         structure = self.network.structure
         removed: set[int] = set()
         for group, leader in structure.leader.items():
-            if leader is not None and choices[structure.layers[leader]].granularity == "filter":
-                removed |= self._kept_classes(group, choices[structure.layers[leader]].keep_ratio)
+            choice = None if leader is None else choices[structure.layers[leader]]
+            if choice is not None and choice.granularity == "filter":
+                removed |= self._removed(group, self._pruning(choice))
         return frozenset(removed)
 
     def stitch(self, choices: Mapping[str, LayerChoice]) -> fx.GraphModule:
@@ -164,18 +194,18 @@ class Candidates:
             A module in eval mode, channels_last, that maps images [N, C, H, W] to the network's output. Its graph is
             shared between all of them; copy it (`copy.deepcopy`) before changing it.
         """
-        return self.stitch_locally(choices) if self._correction == "local" else self._paired(choices)
+        paired = self._correction == "paired" and self.repair != "none"
+        return self._paired(choices) if paired else self.stitch_locally(choices)
 
     def stitch_locally(self, choices: Mapping[str, LayerChoice]) -> fx.GraphModule:
-        """`stitch` with local correction, whatever the bank's own.
+        """`stitch` with local correction, whatever the bank's own; without any where nothing is repaired.
 
         Networks share the layers that they have in common, so leave them as they are.
         """
         removed, layers = self.removed_classes(choices), {}
         for name, choice in choices.items():
             check_applies(self.network.layers[name], choice)
-            key = (name, choice.granularity, choice.keep_ratio, removed & self._seen[name], choice.weight_bits)
-            layers[name] = self._corrected(*key)
+            layers[name] = self._corrected(name, self._pruning(choice), removed & self._seen[name], choice.weight_bits)
         quantizers = {stored: self._quantizer(stored, bits) for stored, bits in self._widths(choices).items()}
         return self._stitched(layers, quantizers)
 
@@ -206,21 +236,21 @@ class Candidates:
         keep_codes(layer, weight)
         return layer
 
-    def _correct(
-        self, name: str, granularity: str, keep_ratio: float, removed: frozenset[int], bits: int
-    ) -> WeightedLayer:
+    def _correct(self, name: str, pruning: Pruning, removed: frozenset[int], bits: int) -> WeightedLayer:
         """A compressed layer with the dense layer's moments on the dense network's inputs."""
-        layer = self._layer(name, self._weights(name, granularity, keep_ratio, removed)[bits], removed)
-        dense, seen = weighted(self._template, name), (self._dense[name].hessian, self._means[name])
-        have, want = (local_moments(part.weight, bias_of(part), *seen) for part in (layer, dense))
-        rescale(layer, *affine_to(have, want, ~self._live(name, removed)[0]))
+        layer = self._layer(name, self._weights(name, pruning, removed)[bits], removed)
+        if self.repair != "none":
+            dense, seen = weighted(self._template, name), (self._dense[name].hessian, self._means[name])
+            have, want = (local_moments(part.weight, bias_of(part), *seen) for part in (layer, dense))
+            rescale(layer, *affine_to(have, want, ~self._live(name, removed)[0]))
         return layer
 
     def final(self, choices: Mapping[str, LayerChoice]) -> fx.GraphModule:
         """`stitch` with the repair that only policies that are kept get: the same choices give the same network.
 
         Activation ranges are tuned on the network's outputs (some seconds on a CPU); tier ``t2`` then learns the
-        rounding (minutes). On calibration images the outputs come no farther from the dense network's by either.
+        rounding (minutes). On calibration images the outputs come no farther from the dense network's by either. Tier
+        ``none`` does neither.
 
         Args:
             choices: layer name -> choice for every compressible layer.
@@ -232,6 +262,8 @@ class Candidates:
 
     def _finish(self, *entries: tuple[str, LayerChoice]) -> fx.GraphModule:
         choices = dict(entries)
+        if self.repair == "none":
+            return self.stitch_locally(choices)
         network = self._finisher.tuned(self._paired(choices))
         if self.repair == "t2":
             layers = {name: self._rounded(name, choices, network) for name in self.network.layers}
@@ -255,19 +287,24 @@ class Candidates:
             widths[stored] = max(widths.get(stored, 0), choices[layer].activation_bits)
         return widths
 
-    def _choose_classes(self, group: str, keep_ratio: float) -> frozenset[int]:
-        """Classes of a coupling group that go at a keep ratio."""
+    def _pruning(self, choice: LayerChoice) -> Pruning:
+        criterion = self._criterion if choice.criterion == "default" else choice.criterion
+        return Pruning(choice.granularity, choice.keep_ratio, criterion, self.network.specs[0].round_to)
+
+    def _removed_classes(self, group: str, pruning: Pruning) -> frozenset[int]:
+        """Classes of a coupling group that go when its filters are pruned so."""
         names = [spec.name for spec in self.network.layers.values() if spec.coupling == group]
-        scores = {name: importance(self._dense[name], self._criterion) for name in names}
-        kept = filter_classes(scores, self.network.classes, keep_ratio)
+        scores = {name: importance(self._dense[name], pruning.criterion) for name in names}
+        kept = filter_classes(scores, self.network.classes, pruning.keep_ratio, pruning.round_to)
         return frozenset({int(c) for name in names for c in self.network.classes[name]} - kept)
 
-    def _compress(
-        self, layer: str, granularity: str, keep_ratio: float, removed: frozenset[int]
-    ) -> dict[int, QuantizedWeight]:
-        outputs, inputs = self._live(layer, removed)
-        pruning = Pruning(granularity, keep_ratio, self._criterion)
-        return compress(self._dense[layer], outputs, inputs, pruning, _WIDTHS)
+    def _compress(self, layer: str, pruning: Pruning, removed: frozenset[int]) -> dict[int, QuantizedWeight]:
+        def compute() -> dict[str, Tensor]:
+            outputs, inputs = self._live(layer, removed)
+            compensated = self.repair != "none"
+            return _packed(compress(self._dense[layer], outputs, inputs, pruning, _WIDTHS, compensated=compensated))
+
+        return _unpacked(self.kept([layer, *astuple(pruning), *sorted(removed)], compute))
 
     def _live(self, layer: str, removed: frozenset[int]) -> tuple[Tensor, Tensor]:
         """[K] and [C / G], whether an output channel and an input of a row stay."""
@@ -278,6 +315,24 @@ class Candidates:
         if not bool(inputs.any()):  # a part split off a tensor may have lost every channel
             inputs[0] = True
         return outputs, inputs
+
+
+def _packed(weights: dict[int, QuantizedWeight]) -> dict[str, Tensor]:
+    """Weights by width as tensors by name."""
+    parts = {bits: {"codes": weight.codes, "scale": weight.scale} for bits, weight in weights.items()}
+    return {f"{name} {bits}": tensor for bits, named in parts.items() for name, tensor in named.items()}
+
+
+def _unpacked(tensors: Mapping[str, Tensor]) -> dict[int, QuantizedWeight]:
+    return {bits: QuantizedWeight(tensors[f"codes {bits}"], tensors[f"scale {bits}"]) for bits in _WIDTHS}
+
+
+def _input_moments(network: nn.Module, layers: Iterable[str], images: Tensor) -> dict[str, Tensor]:
+    """What `input_hessians` gives, as ``second NAME``, and the means of the same inputs, as ``mean NAME``."""
+    hessians, means = InputHessians(), InputMeans()
+    visit_inputs(network, layers, images, hessians.add, means.add)
+    kinds = {"second": hessians.result, "mean": means.result}
+    return {f"{kind} {name}": tensor for kind, found in kinds.items() for name, tensor in found.items()}
 
 
 def _fixed(tensor: Tensor) -> nn.Parameter:
@@ -300,12 +355,7 @@ def _stored_tensors(graph: fx.GraphModule, names: set[str], images: Tensor) -> d
 
 
 def _samples(name: str, values: Tensor) -> Tensor:
-    """An evenly spread sample of a tensor's values.
-
-    Raises:
-        DataError: a value is not finite.
-    """
-    if not bool(values.isfinite().all()):
-        raise DataError(f"calibration images give values that are not finite at {name!r}; check weights and mean/std")
+    """An evenly spread sample of a tensor's values."""
+    check_activations(name, values)
     flat = values.flatten()
     return flat[:: max(1, len(flat) // _RANGE_SAMPLES)]

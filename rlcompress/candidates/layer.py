@@ -9,6 +9,7 @@ from torch import Tensor
 from rlcompress.compensation import obs_sweep, refit
 from rlcompress.pruning import CRITERIA, GRANULARITY_MASKS, LayerStatistics
 from rlcompress.quantization import QuantizedWeight, fit_scale, largest_code
+from rlcompress.spec import keep_count
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,16 +49,21 @@ class Pruning:
         granularity: name in `rlcompress.pruning.GRANULARITY_MASKS`.
         keep_ratio: share that stays, of the weights between the channels that stay.
         criterion: name in `rlcompress.pruning.CRITERIA`, which of them go.
+        round_to: where input channels go, a multiple of it stays.
     """
 
     granularity: str
     keep_ratio: float
     criterion: str
+    round_to: int = 1
 
     def mask(self, layer: LayerStatistics) -> Tensor:
         """[G, K / G, D] boolean, True where a weight stays."""
         scores = CRITERIA[self.criterion](layer).flatten(0, 1).unflatten(1, (layer.inputs, -1))
-        return GRANULARITY_MASKS[self.granularity](scores, self.keep_ratio).reshape(layer.weight.shape)
+        ratio = self.keep_ratio
+        if self.granularity == "channel":
+            ratio = keep_count(layer.inputs, ratio, self.round_to) / layer.inputs
+        return GRANULARITY_MASKS[self.granularity](scores, ratio).reshape(layer.weight.shape)
 
 
 def importance(layer: DenseLayer, criterion: str) -> Tensor:
@@ -66,7 +72,13 @@ def importance(layer: DenseLayer, criterion: str) -> Tensor:
 
 
 def compress(
-    layer: DenseLayer, outputs: Tensor, inputs: Tensor, pruning: Pruning, widths: Sequence[int]
+    layer: DenseLayer,
+    outputs: Tensor,
+    inputs: Tensor,
+    pruning: Pruning,
+    widths: Sequence[int],
+    *,
+    compensated: bool = True,
 ) -> dict[int, QuantizedWeight]:
     """Compress one layer at several weight widths at once.
 
@@ -79,6 +91,7 @@ def compress(
         inputs: [C / G] boolean, input channels that stay.
         pruning: which weights go among those channels.
         widths: weight bits.
+        compensated: otherwise weights that stay keep their values, and are rounded to the nearest code.
 
     Returns:
         Bits -> codes of the full shape, 0 where removed; scales of removed outputs are 1.
@@ -90,16 +103,24 @@ def compress(
     columns = inputs.repeat_interleave(layer.hessian.shape[1] // len(inputs))
     weight = layer.grouped[alive][:, rows]
     hessian = layer.hessian[alive]
-    weight = refit(weight, columns.expand_as(weight), hessian)[..., columns]
+    if compensated:
+        weight = refit(weight, columns.expand_as(weight), hessian)
+    weight = weight[..., columns]
     hessian = hessian[:, columns][:, :, columns]
     gradient = layer.statistics.gradient
     if gradient is not None:
         gradient = gradient[alive][:, rows][..., columns]
     mask = pruning.mask(LayerStatistics(weight, hessian, int(inputs.sum()), gradient))
-    weight = refit(weight, mask, hessian)
+    weight = refit(weight, mask, hessian) if compensated else weight * mask
     scale = torch.stack([fit_scale(weight.flatten(0, 1), bits) for bits in widths])
     limit = torch.tensor([largest_code(bits) for bits in widths])
-    codes = obs_sweep(weight, mask, scale.view(len(widths), *weight.shape[:2]), limit, hessian).flatten(1, 2)
+    steps = scale.view(len(widths), *weight.shape[:2])
+    if compensated:
+        codes = obs_sweep(weight, mask, steps, limit, hessian)
+    else:
+        bound = limit.view(-1, 1, 1, 1)
+        codes = (weight / steps[..., None]).round_().clamp_(-bound, bound)
+    codes = codes.flatten(1, 2)
     return {bits: _scattered(layer, outputs, columns, codes[i], scale[i], bits) for i, bits in enumerate(widths)}
 
 

@@ -13,6 +13,7 @@ TIERS = {
     "t0": "closed form on synthetic images, no data",
     "t1": "closed form on unlabelled calibration images",
     "t2": "t1, and learned rounding of the policies that are kept",
+    "none": "nothing: weights that stay keep their values and are rounded to the nearest code",
 }
 """Name on the command line -> what it is."""
 

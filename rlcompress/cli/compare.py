@@ -11,6 +11,7 @@ from rlcompress.cli.invocation import resumable
 from rlcompress.cli.loading import input_format
 from rlcompress.cli.options import (
     DEFAULT_HARDWARE,
+    Cache,
     Data,
     Goals,
     Granularities,
@@ -22,6 +23,7 @@ from rlcompress.cli.options import (
     Metric,
     MinBits,
     Network,
+    RoundTo,
     Std,
     Target,
     Weights,
@@ -46,7 +48,9 @@ def compare(
     granularities: Granularities = "none,element,filter",
     min_bits: MinBits = 2,
     max_bits: MaxBits = 8,
+    round_to: RoundTo = None,
     score_images: Annotated[int, typer.Option(help="Search images that candidates are scored on.")] = 1000,
+    cache: Cache = None,
     out: Annotated[Path, typer.Option(help="New folder for the comparison.")] = Path("runs/compare"),
     input_shape: InputShape = None,
     mean: Mean = None,
@@ -72,6 +76,7 @@ def compare(
         {
             "max_drop": max_drop, "goals": floats_of(goals), "evaluations": evaluations, "target": target,
             "granularities": names_of(granularities), "min_bits": min_bits, "max_bits": max_bits,
+            "round_to": round_to, "cache": str(cache) if cache else None,
             "score_images": score_images,
         }
     )  # fmt: skip

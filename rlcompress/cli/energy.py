@@ -8,7 +8,7 @@ import typer
 
 from rlcompress.cli.options import DEFAULT_HARDWARE, Network, Policy
 from rlcompress.errors import RlcompressWarning, RunError
-from rlcompress.spec import CompressionPolicy, LayerChoice
+from rlcompress.spec import CompressionPolicy, LayerChoice, rounded_to
 
 _WIDTHS = ("weight_bits", "activation_bits")
 
@@ -44,6 +44,7 @@ def energy(
     specs = network_specs(network, input_shape)
     if chosen is not None:
         chosen.check_fits(specs)
+        specs = rounded_to(specs, chosen.round_to)
         choices = chosen.choices
     else:
         choice = LayerChoice(weight_bits=bits, activation_bits=bits)

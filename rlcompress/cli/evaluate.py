@@ -10,7 +10,7 @@ from rich.table import Table
 
 from rlcompress.cli.console import stdout
 from rlcompress.cli.loading import final_network, input_format
-from rlcompress.cli.options import Data, Engine, InputShape, Mean, Metric, Policy, PolicyRepair, Std, Weights
+from rlcompress.cli.options import Cache, Data, Engine, InputShape, Mean, Metric, Policy, PolicyRepair, Std, Weights
 from rlcompress.errors import RunError
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ def evaluate(
     metric: Metric = None,
     split: Annotated[str, typer.Option(help="test or search.")] = "test",
     repair: PolicyRepair = None,
+    cache: Cache = None,
     engine: Engine = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     input_shape: InputShape = None,
@@ -60,7 +61,7 @@ def evaluate(
     splits = load_data(data)
     with one_thread():
         given = input_format(network or "", input_shape, mean, std, splits)
-        dense, measured, card = _networks(network, weights, given, policy, repair, model, splits, engine)
+        dense, measured, card = _networks(network, weights, given, policy, repair, model, splits, engine, cache)
         images = splits.test if split == "test" else splits.search
         evaluator = Evaluator(dense, images, replace(card, metric=metric or card.metric))
         score = evaluator.dense if measured is dense else evaluator.score(measured)
@@ -85,7 +86,7 @@ def evaluate(
 
 def _networks(
     network: str | None, weights: Path | None, given: "InputFormat", policy: Path | None, repair: str | None,
-    model: Path | None, splits: "DataSplits", engine: str,
+    model: Path | None, splits: "DataSplits", engine: str, cache: Path | None,
 ) -> "tuple[nn.Module, nn.Module, NetworkCard]":  # fmt: skip
     """The network to compare with, the one to measure, and the card of both."""
     from rlcompress.data import check_data_fits
@@ -104,7 +105,7 @@ def _networks(
     check_data_fits(card, splits)
     if chosen is not None:
         chosen.check_fits(traced.specs)
-        return traced.graph, lower(final_network(traced, card, chosen, splits, repair), engine=engine), card
+        return traced.graph, lower(final_network(traced, card, chosen, splits, repair, cache), engine=engine), card
     return traced.graph, traced.graph if model is None else read_exported(model, engine)[0], card
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from rlcompress.cli.loading import final_network, input_format
-from rlcompress.cli.options import Data, InputShape, Mean, Network, PolicyRepair, Std, Weights
+from rlcompress.cli.options import Cache, Data, InputShape, Mean, Network, PolicyRepair, Std, Weights
 
 
 def export(
@@ -17,6 +17,7 @@ def export(
     weights: Weights = None,
     format: Annotated[str, typer.Option(help="onnx, safetensors or torch.")] = "onnx",  # noqa: A002  # the option's name
     repair: PolicyRepair = None,
+    cache: Cache = None,
     int4: Annotated[bool, typer.Option("--int4", help="ONNX: weights of up to 4 bits as INT4 (opset 21).")] = False,
     input_shape: InputShape = None,
     mean: Mean = None,
@@ -40,7 +41,9 @@ def export(
     chosen.check_fits(traced.specs)
     check_data_fits(card, splits)
     with one_thread():
-        inexact = write(final_network(traced, card, chosen, splits, repair), chosen, card, out, format, int4=int4)
+        inexact = write(
+            final_network(traced, card, chosen, splits, repair, cache), chosen, card, out, format, int4=int4
+        )
     typer.echo(f"{format}: {out}, {out.stat().st_size:,} bytes; outputs are the same bits as rlcompress's own")
     if inexact:
         typer.echo(f"but for rounding in operators that are not integer: {', '.join(sorted(inexact))}")

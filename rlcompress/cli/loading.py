@@ -6,6 +6,8 @@ from rlcompress.errors import NetworkError
 from rlcompress.network.cards import InputFormat
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from torch import fx
 
     from rlcompress.data import DataSplits
@@ -56,7 +58,12 @@ def _numbers(text: str | None, option: str, least: float) -> tuple[float, ...] |
 
 
 def final_network(
-    network: "TracedNetwork", card: "NetworkCard", policy: "CompressionPolicy", data: "DataSplits", repair: str | None
+    network: "TracedNetwork",
+    card: "NetworkCard",
+    policy: "CompressionPolicy",
+    data: "DataSplits",
+    repair: str | None,
+    cache: "Path | None",
 ) -> "fx.GraphModule":
     """The network that a policy describes, repaired as it was when it was searched unless another tier is asked for."""
     from rlcompress.candidates import Candidates, calibration_images
@@ -65,4 +72,4 @@ def final_network(
     images = calibration_images(
         network, tier, card, lambda: data.calibration.normalized(slice(None), card.mean, card.std)
     )
-    return Candidates(network, images, repair=tier).final(policy.choices)
+    return Candidates(network.with_round_to(policy.round_to), images, repair=tier, cache=cache).final(policy.choices)

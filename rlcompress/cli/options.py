@@ -37,6 +37,9 @@ PolicyRepair = Annotated[
     str | None, typer.Option("--repair", help="t0, t1 or t2; by default what the policy was searched with.")
 ]
 Repair = Annotated[str, typer.Option(help="t0 (no data), t1 (closed form) or t2 (and learned rounding at the end).")]
+Cache = Annotated[
+    Path | None, typer.Option(help="Folder in which runs on one network and data share what they compute of layers.")
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but warnings and errors.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")]
@@ -44,6 +47,10 @@ Goals = Annotated[str, typer.Option(help="Further allowed drops that one search 
 Target = Annotated[str, typer.Option(help="energy, latency, edp or bops.")]
 Granularities = Annotated[str, typer.Option(help="Pruning that may be chosen, with commas.")]
 MinBits = Annotated[int, typer.Option(help="Least weight and activation bits.")]
+RoundTo = Annotated[
+    int | None,
+    typer.Option(help="Filters and channels that stay are a multiple of it; by default what the accelerator asks for."),
+]
 MaxBits = Annotated[int, typer.Option(help="Most weight and activation bits.")]
 
 

@@ -11,6 +11,7 @@ from rlcompress.cli.loading import input_format
 from rlcompress.cli.options import (
     DEFAULT_HARDWARE,
     AsJson,
+    Cache,
     Data,
     Engine,
     Goals,
@@ -26,6 +27,7 @@ from rlcompress.cli.options import (
     Quiet,
     Repair,
     Resume,
+    RoundTo,
     Seed,
     Std,
     Target,
@@ -48,7 +50,7 @@ def search(
     evaluations: Annotated[int | None, typer.Option(help="Policies to evaluate; 200 if no time is given.")] = None,
     minutes: Annotated[float | None, typer.Option(help="Minutes to search for, in place of --evaluations.")] = None,
     agent: Annotated[
-        str, typer.Option(help="composite, dp, tsdp, nsga2, tpe, td3, ddpg, sac, ppo, uniform or random.")
+        str, typer.Option(help="composite, dp, tsdp, nsga2, tpe, td3, ddpg, sac, ppo, balaskas2023, uniform or random.")
     ] = "composite",
     cold: Annotated[bool, typer.Option("--cold", help="Start composite, nsga2 or tpe without the planner.")] = False,
     agent_from: Annotated[
@@ -57,10 +59,12 @@ def search(
     granularities: Granularities = "none,element,filter",
     min_bits: MinBits = 2,
     max_bits: MaxBits = 8,
+    round_to: RoundTo = None,
     repair: Repair = "t1",
     seed: Seed = 0,
     workers: Workers = 1,
     engine: Engine = "auto",
+    cache: Cache = None,
     out: Annotated[Path, typer.Option(help="New folder for the run.")] = Path("runs/search"),
     input_shape: InputShape = None,
     mean: Mean = None,
@@ -93,6 +97,7 @@ def search(
             "agent": f"{agent}-cold" if cold else agent, "seed": seed, "target": target,
             "agent_from": str(agent_from) if agent_from else None,
             "granularities": names_of(granularities), "min_bits": min_bits, "max_bits": max_bits,
+            "round_to": round_to, "cache": str(cache) if cache else None,
             "repair": repair, "workers": workers, "engine": engine,
         }
     )  # fmt: skip

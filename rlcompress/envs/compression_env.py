@@ -1,5 +1,6 @@
 """`CompressionEnv`: one episode is one policy, one step is one layer."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import gymnasium
@@ -7,7 +8,7 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
-from rlcompress.envs.episodes import Actions, Episodes
+from rlcompress.envs.episodes import Actions, Episodes, Pruner
 from rlcompress.envs.observation import FIELDS, LIMIT, SIZE
 from rlcompress.envs.problem import Problem
 from rlcompress.errors import RunError
@@ -22,7 +23,7 @@ class CompressionEnv(gymnasium.Env[NDArray[np.float32], Action]):
     Action: ``Dict(granularity=Discrete(G), knobs=Box(-1, 1, (3,)))``, G counting the allowed granularities and the
     knobs (keep ratio, weight bits, activation bits) each spanning the range from its least to its most. What is
     executed is the nearest choice that the grid and the ties to earlier layers allow; ``info["executed"]`` holds it
-    in the same form.
+    in the same form. With ``pruners`` G counts those.
 
     Observation: see `rlcompress.envs.observation`.
 
@@ -39,6 +40,7 @@ class CompressionEnv(gymnasium.Env[NDArray[np.float32], Action]):
             evaluations, or else by dense 8 bits.
         shaping: whether potentials pay for decisions as they are made; otherwise everything is paid at the end.
         source: recorded with the evaluations.
+        pruners: pairs of granularity and criterion to choose from, in place of the granularities alone.
         problem_names: network, weights, data, hardware and settings, as `Problem.load` takes them (JSON-able).
 
     Raises:
@@ -57,13 +59,15 @@ class CompressionEnv(gymnasium.Env[NDArray[np.float32], Action]):
         planned: bool = True,
         shaping: bool = True,
         source: str = "agent",
+        pruners: Sequence[Pruner] | None = None,
         **problem_names: Any,
     ) -> None:
         self.problem = Problem.load(**problem_names) if problem is None else problem
         self._planned, self._source = planned, source
         self._default_goal = checked_goal(max_drop)
-        self._episodes = Episodes(self.problem, penalty=penalty, shaping=shaping)
-        self.granularities = self.problem.space.granularities
+        self._episodes = Episodes(self.problem, penalty=penalty, shaping=shaping, pruners=pruners)
+        named = tuple(f"{granularity} by {criterion}" for granularity, criterion in pruners or ())
+        self.granularities = named or self.problem.space.granularities
         self.span = self._episodes.span
         self.action_space = spaces.Dict(
             {

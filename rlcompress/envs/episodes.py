@@ -1,6 +1,6 @@
 """`Episodes`: B policies decided layer by layer at once, with every figure computed for all of them together."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,9 +8,12 @@ from numpy.typing import NDArray
 
 from rlcompress.envs.observation import Observer
 from rlcompress.envs.problem import Problem
-from rlcompress.spec import GRANULARITIES, ChoiceBatch
+from rlcompress.spec import CRITERIA, GRANULARITIES, ChoiceBatch
 
 Floats = NDArray[np.float64]
+Pruner = tuple[str, str]
+"""A granularity and a criterion."""
+
 Drops = Callable[[ChoiceBatch], Floats]
 """Points that B finished policies lose: [B]; predicted, or really measured."""
 
@@ -20,7 +23,7 @@ class Actions:
     """What is done to one layer in each of B episodes.
 
     Attributes:
-        granularity: [B] positions among the space's granularities.
+        granularity: [B] positions among the space's granularities, or among the pruners that episodes offer.
         knobs: [B, 3] keep ratio, weight bits and activation bits, each from -1 (least) to 1 (most).
     """
 
@@ -35,6 +38,7 @@ class Episodes:
         problem: what policies are judged by.
         penalty: of ln(1 + points of drop beyond the goal).
         shaping: whether potentials pay for decisions as they are made; otherwise everything is paid at the end.
+        pruners: what may be chosen; None for the space's granularities with the bank's criterion.
 
     Attributes:
         layer: position of the layer to decide next.
@@ -48,15 +52,24 @@ class Episodes:
     plan: ChoiceBatch
     goals: Floats
 
-    def __init__(self, problem: Problem, *, penalty: float = 1.0, shaping: bool = True) -> None:
+    def __init__(
+        self,
+        problem: Problem,
+        *,
+        penalty: float = 1.0,
+        shaping: bool = True,
+        pruners: Sequence[Pruner] | None = None,
+    ) -> None:
         self._problem, self._penalty, self._shaping = problem, penalty, shaping
         self._observer = Observer(problem)
         space = problem.space
         self.low = np.array([space.min_keep_ratio, space.min_bits, space.min_bits])
         self.span = np.array([1.0, space.max_bits, space.max_bits]) - self.low
-        self._codes = np.array([GRANULARITIES.index(name) for name in space.granularities])
-        self._number = np.zeros(len(GRANULARITIES), np.int64)
-        self._number[self._codes] = np.arange(len(self._codes))
+        pairs = pruners or [(name, CRITERIA[0]) for name in space.granularities]
+        self._codes = np.array([GRANULARITIES.index(granularity) for granularity, _ in pairs])
+        self._criteria = np.array([CRITERIA.index(criterion) for _, criterion in pairs])
+        self._number = np.zeros((len(GRANULARITIES), len(CRITERIA)), np.int64)
+        self._number[self._codes, self._criteria] = np.arange(len(pairs))
 
     def begin(self, plan: ChoiceBatch, goals: Floats) -> None:
         """Begin B episodes, completed by B plans."""
@@ -78,6 +91,7 @@ class Episodes:
         policy, layer = _copy(self.policy), self.layer
         values = self.low + (np.clip(actions.knobs, -1.0, 1.0) + 1.0) / 2.0 * self.span
         policy.granularity[:, layer] = self._codes[actions.granularity]
+        policy.criterion[:, layer] = self._criteria[actions.granularity]
         policy.keep_ratio[:, layer] = values[:, 0]
         policy.weight_bits[:, layer], policy.activation_bits[:, layer] = np.rint(values[:, 1:]).astype(np.int64).T
         self.policy = self._problem.space.snapped(policy)
@@ -107,7 +121,7 @@ class Episodes:
         arrays = (policy.keep_ratio, policy.weight_bits, policy.activation_bits)
         values = np.stack([array[:, layer] for array in arrays], axis=1)
         knobs = np.clip(2.0 * (values - self.low) / np.maximum(self.span, 1e-9) - 1.0, -1.0, 1.0)
-        return Actions(self._number[policy.granularity[:, layer]], knobs)
+        return Actions(self._number[policy.granularity[:, layer], policy.criterion[:, layer]], knobs)
 
     def _predicted_return(self) -> Floats:
         predicted = self._problem.predicted_drop(self.policy)

@@ -21,7 +21,16 @@ from rlcompress.integer import IntegerNetwork, engine_named, lower
 from rlcompress.network.cards import NetworkCard
 from rlcompress.network.pretrained import pretrained
 from rlcompress.network.trace import TracedNetwork
-from rlcompress.planning import ChoiceSpace, Planner, Proxy, SensitivityRow, Surrogate, covers, measure_sensitivity
+from rlcompress.planning import (
+    ChoiceSpace,
+    Planner,
+    Proxy,
+    SensitivityRow,
+    Surrogate,
+    covers,
+    kept_sensitivity,
+    measure_sensitivity,
+)
 from rlcompress.spec import GRANULARITIES, ChoiceBatch, LayerChoice, NetworkStructure
 from rlcompress.threads import one_thread
 from rlcompress.workers import WorkerPool
@@ -73,9 +82,12 @@ class ProblemSettings:
         granularities: that may be chosen.
         min_bits: least bits.
         max_bits: most bits.
+        round_to: channels that stay are a multiple of it; None for what the accelerator's description asks for.
         score_images: search images that every candidate is scored on.
         repair: tier of the repair, see `rlcompress.candidates.TIERS`.
         correction: of the moments of candidates that are scored, see `rlcompress.candidates.CORRECTIONS`.
+        cache: folder in which Hessians, compressed layers and sensitivity tables are kept for other runs; results do
+            not depend on it.
         engine: what executes compressed networks, see `rlcompress.integer.ENGINES`; results do not depend on it.
     """
 
@@ -83,9 +95,11 @@ class ProblemSettings:
     granularities: tuple[str, ...] = ("none", "element", "filter")
     min_bits: int = 2
     max_bits: int = 8
+    round_to: int | None = None
     score_images: int = 1000
     repair: str = "t1"
     correction: str = "paired"
+    cache: str | None = None
     engine: str = "auto"
 
     def __post_init__(self) -> None:
@@ -95,6 +109,8 @@ class ProblemSettings:
         if unknown:
             raise RunError(f"unknown granularity {unknown[0]!r}; choose from {', '.join(GRANULARITIES)}")
         check_tier(self.repair)
+        if self.round_to is not None and self.round_to < 1:
+            raise RunError(f"round_to must be at least 1, got {self.round_to}")
         if self.score_images < 1:
             raise RunError(f"score_images must be at least 1, got {self.score_images}")
         engine_named(self.engine)
@@ -173,13 +189,20 @@ class Problem:
             RlcompressError: images, network and hardware do not fit together.
         """
         settings = settings or ProblemSettings()
+        network = network.with_round_to(settings.round_to or hardware.description.round_to)
         calibration = calibration_images(
             network, settings.repair, card, lambda: data.calibration.normalized(slice(None), card.mean, card.std)
         )
-        bank = Candidates(network, calibration, repair=settings.repair, correction=settings.correction)
+        bank = Candidates(
+            network, calibration, repair=settings.repair, correction=settings.correction, cache=settings.cache
+        )
         network = network.with_densities(bank.densities)
         scored = slice(0, settings.score_images)
         evaluator = Evaluator(network.graph, data.search.part(scored), card)
+        if not evaluator.error_scale > 0.0:
+            raise RunError(
+                "the network gives the same outputs for every image, so that nothing can be lost; check its weights"
+            )
         space = ChoiceSpace(
             network.structure,
             granularities=settings.granularities,
@@ -193,8 +216,11 @@ class Problem:
             )
         rows = list(measured)
         if not covers(rows, space):
-            images = calibration[-_SENSITIVITY_IMAGES:]
-            rows = measure_sensitivity(bank, space, images, on_progress, engine=settings.engine)
+            last = calibration[-_SENSITIVITY_IMAGES:]
+            engine = settings.engine
+            rows = kept_sensitivity(
+                bank, space, len(last), lambda: measure_sensitivity(bank, space, last, on_progress, engine=engine)
+            )
 
         def log_cost(batch: ChoiceBatch) -> NDArray[np.float64]:
             return np.log(TARGETS[settings.target](hardware, network.structure, batch))
@@ -360,4 +386,6 @@ def policy_id(policy: ChoiceBatch) -> str:
     digest = hashlib.sha256()
     for array in (policy.granularity, policy.keep_ratio, policy.weight_bits, policy.activation_bits):
         digest.update(np.ascontiguousarray(array).tobytes())
+    if policy.criterion.any():
+        digest.update(np.ascontiguousarray(policy.criterion).tobytes())
     return digest.hexdigest()[:12]

@@ -46,7 +46,7 @@ def export(
     """
     check_wish(path, format, int4)
     example = torch.zeros(1, *card.input_shape)
-    recording = recorded(stitched, example)
+    recording = recorded(stitched, example, policy.round_to)
     try:
         return FORMATS[format](recording, example, Path(path), _about(policy, card), int4)
     except (OSError, SafetensorError) as error:
@@ -67,9 +67,9 @@ def check_wish(path: str | Path, format: str, int4: bool) -> None:  # noqa: A002
         raise RunError(f"cannot write {path} (there is no folder {Path(path).parent}); give another file with --out")
 
 
-def recorded(stitched: fx.GraphModule, example: Tensor) -> Recording:
+def recorded(stitched: fx.GraphModule, example: Tensor, round_to: int = 1) -> Recording:
     """The recording of a stitched network without the channels that nothing reads, for images like ``example``."""
-    small = thinned(stitched, example)
+    small = thinned(stitched, example, round_to)
     make_static(small, example)
     return record(small)
 

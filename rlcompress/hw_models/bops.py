@@ -1,14 +1,11 @@
 """Bit operations: a target that needs no hardware, for comparison with work that reports it."""
 
-from collections.abc import Mapping
-
 import numpy as np
 
-from rlcompress.hw_models.model import Policy, Specs
-from rlcompress.hw_models.network import Rules, prepare
+from rlcompress.hw_models.network import Policy, Rules, Specs, prepare, under
 from rlcompress.hw_models.parts import Residency
 from rlcompress.hw_models.work import Floats
-from rlcompress.spec import ChoiceBatch, CompressionPolicy, LayerChoice
+from rlcompress.spec import ChoiceBatch
 
 
 def bops_of(specs: Specs, batch: ChoiceBatch) -> Floats:
@@ -24,6 +21,5 @@ def bops_of(specs: Specs, batch: ChoiceBatch) -> Floats:
 
 def bops(specs: Specs, policy: Policy) -> float:
     """Bit operations of an inference under a policy."""
-    choices: Mapping[str, LayerChoice] = policy.choices if isinstance(policy, CompressionPolicy) else policy
-    structure = prepare(specs).structure
-    return float(bops_of(structure, ChoiceBatch.of([choices], structure.layers))[0])
+    network, choices = under(prepare(specs), policy)
+    return float(bops_of(network.structure, ChoiceBatch.of([choices], network.structure.layers))[0])

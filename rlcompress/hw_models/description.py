@@ -31,6 +31,7 @@ class Description(Part):
             back once (Bit Fusion's simulator).
         fuse: whether a pool or add that follows its only producer works on the producer's tile.
         overlap: whether transfers hide behind computation; their times add up otherwise.
+        round_to: searches for it keep channels in multiples of it, such as its array's width, unless told otherwise.
     """
 
     name: str = Field(pattern="^[a-z0-9_]+$", max_length=200)
@@ -59,6 +60,7 @@ class Description(Part):
     writeback: Literal["quantised", "partial sums"] = "quantised"
     fuse: bool = True
     overlap: bool = True
+    round_to: Count = 1
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

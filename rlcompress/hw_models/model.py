@@ -1,6 +1,6 @@
 """`HardwareModel`: energy and latency of compressed networks on a described accelerator."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import cached_property
 
 import numpy as np
@@ -13,14 +13,11 @@ from rlcompress.hw_models.description import Description
 from rlcompress.hw_models.engine import evaluate
 from rlcompress.hw_models.figures import LEVELS
 from rlcompress.hw_models.memo import Memo
-from rlcompress.hw_models.network import PreparedNetwork, Rules, prepare
+from rlcompress.hw_models.network import Policy, PreparedNetwork, Rules, Specs, prepare, under
 from rlcompress.hw_models.report import network_cost
 from rlcompress.hw_models.signature import Codes, Keys, Signature, codes_of, policy_keys
 from rlcompress.hw_models.work import Floats, Work
-from rlcompress.spec import ChoiceBatch, CompressionPolicy, LayerChoice, LayerSpec, NetworkStructure
-
-Specs = Sequence[LayerSpec] | NetworkStructure
-Policy = CompressionPolicy | Mapping[str, LayerChoice]
+from rlcompress.spec import ChoiceBatch, CompressionPolicy, LayerChoice, NetworkStructure
 
 _NETWORKS = 8
 _POLICIES = 256
@@ -117,13 +114,12 @@ class HardwareModel:
         """
         known = self._known(specs)
         entries = policy.layers if isinstance(policy, CompressionPolicy) else tuple(policy.values())
-        names = () if isinstance(policy, CompressionPolicy) else tuple(policy)
+        names = policy.round_to if isinstance(policy, CompressionPolicy) else tuple(policy)
         key = (names, *map(id, entries))
         found = known.policies.get(key)
         if found is not None:
             return found[1]
-        choices = policy.choices if isinstance(policy, CompressionPolicy) else policy
-        cost = self._cost(known, choices)
+        cost = self._cost(*under(known.network, policy))
         if len(known.policies) >= _POLICIES:
             known.policies.clear()
         known.policies[key] = (entries, cost)
@@ -205,11 +201,11 @@ class HardwareModel:
         figures = evaluate(work, self.description)
         return np.concatenate([figures.energy_pj, figures.cycles[None]])
 
-    def _cost(self, known: _Known, choices: Mapping[str, LayerChoice]) -> NetworkCost:
-        batch = ChoiceBatch.of([choices], known.network.structure.layers)
-        self._check_widths(known.network, batch)
-        work = known.network.work(batch, self._rules)
-        return network_cost(self.description, known.network.specs, choices, work, evaluate(work, self.description))
+    def _cost(self, network: PreparedNetwork, choices: Mapping[str, LayerChoice]) -> NetworkCost:
+        batch = ChoiceBatch.of([choices], network.structure.layers)
+        self._check_widths(network, batch)
+        work = network.work(batch, self._rules)
+        return network_cost(self.description, network.specs, choices, work, evaluate(work, self.description))
 
     def _known(self, specs: Specs) -> _Known:
         known = self._networks.get(id(specs))

@@ -1,6 +1,6 @@
 """`PreparedNetwork`: turns choices of a network's layers into `Work`."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,7 +11,18 @@ from rlcompress.hw_models import graph
 from rlcompress.hw_models.parts import Residency
 from rlcompress.hw_models.use import run_width
 from rlcompress.hw_models.work import COARSE, KILOBYTE_BITS, Floats, Work, static_arrays
-from rlcompress.spec import KINDS, ChoiceBatch, LayerSpec, NetworkStructure
+from rlcompress.spec import (
+    KINDS,
+    ChoiceBatch,
+    CompressionPolicy,
+    LayerChoice,
+    LayerSpec,
+    NetworkStructure,
+    rounded_to,
+)
+
+Specs = Sequence[LayerSpec] | NetworkStructure
+Policy = CompressionPolicy | Mapping[str, LayerChoice]
 
 OUTPUT_BITS = 8
 """Width of the network's outputs."""
@@ -171,6 +182,15 @@ def _beyond(bits: Floats, residency: Residency) -> Floats:
     return np.clip((total - residency.weights_kb * KILOBYTE_BITS) / np.maximum(bits, 1.0), 0.0, 1.0)
 
 
-def prepare(specs: Sequence[LayerSpec] | NetworkStructure) -> PreparedNetwork:
+def prepare(specs: Specs) -> PreparedNetwork:
     """Prepare a network for costing."""
     return PreparedNetwork(specs if isinstance(specs, NetworkStructure) else NetworkStructure(specs))
+
+
+def under(network: PreparedNetwork, policy: Policy) -> tuple[PreparedNetwork, Mapping[str, LayerChoice]]:
+    """A policy's choices, and the network that keeps channels in the multiples that a whole policy says."""
+    if not isinstance(policy, CompressionPolicy):
+        return network, policy
+    if any(spec.round_to != policy.round_to for spec in network.specs):
+        network = prepare(rounded_to(network.specs, policy.round_to))
+    return network, policy.choices

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from rlcompress.hw_models.network import OUTPUT_BITS, PreparedNetwork, Rules
 from rlcompress.hw_models.use import run_width
 from rlcompress.hw_models.work import Floats
-from rlcompress.spec import GRANULARITIES, ChoiceBatch
+from rlcompress.spec import GRANULARITIES, ChoiceBatch, keep_counts
 
 Keys = NDArray[np.uint64]
 Codes = tuple[Keys, Keys, NDArray[np.uint8]]
@@ -124,24 +124,24 @@ def codes_of(batch: ChoiceBatch) -> Codes:
     return choice, removal, np.ascontiguousarray(batch.activation_bits.T, np.uint8)
 
 
-Tensors = list[tuple[int | None, tuple[int, ...]]]
+Tensor = tuple[int | None, tuple[int, ...], int]
 
 
-def _tensors(network: PreparedNetwork) -> Tensors:
-    """For each operator the layer whose choice removes its outputs, and the strata of the outputs."""
+def _tensors(network: PreparedNetwork) -> list[Tensor]:
+    """For each operator the layer whose choice removes its outputs, the strata of the outputs and their multiple."""
     leader = network.structure.leader
-    return [(leader.get(spec.coupling or ""), spec.strata) for spec in network.specs]
+    return [(leader.get(spec.coupling or ""), spec.strata, spec.round_to) for spec in network.specs]
 
 
-def _kept(tensors: Tensors, batch: ChoiceBatch) -> Floats:
+def _kept(tensors: list[Tensor], batch: ChoiceBatch) -> Floats:
     """[S, B] output channels that stay, as `NetworkStructure.kept_channels` counts them."""
     removal = np.where(batch.granularity == _FILTER, batch.keep_ratio, 1.0).T
-    done: dict[tuple[int | None, tuple[int, ...]], Floats] = {}
+    done: dict[Tensor, Floats] = {}
     kept = np.empty((len(tensors), batch.shape[0]))
     for i, tensor in enumerate(tensors):
         if tensor not in done:
-            layer, strata = tensor
+            layer, strata, round_to = tensor
             ratio = np.ones(batch.shape[0]) if layer is None else removal[layer]
-            done[tensor] = np.sum([np.maximum(1.0, np.floor(n * ratio + 0.5)) for n in strata], axis=0)
+            done[tensor] = np.sum([keep_counts(n, ratio, round_to) for n in strata], axis=0).astype(np.float64)
         kept[i] = done[tensor]
     return kept

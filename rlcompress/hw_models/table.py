@@ -19,12 +19,12 @@ from rlcompress.errors import HardwareError
 from rlcompress.hw_models.cost import BatchCost, NetworkCost
 from rlcompress.hw_models.description import Description
 from rlcompress.hw_models.figures import LEVELS, Figures
-from rlcompress.hw_models.model import HardwareModel, Policy, Specs
-from rlcompress.hw_models.network import Rules, prepare
+from rlcompress.hw_models.model import HardwareModel
+from rlcompress.hw_models.network import Policy, Rules, Specs, prepare, under
 from rlcompress.hw_models.parts import Residency
 from rlcompress.hw_models.report import network_cost
 from rlcompress.hw_models.work import Floats
-from rlcompress.spec import ChoiceBatch, CompressionPolicy
+from rlcompress.spec import ChoiceBatch
 
 COLUMNS = ("layer", "weight_bits", "activation_bits", "keep_ratio", "latency_ms", "energy_uj")
 
@@ -89,8 +89,7 @@ class TableModel(HardwareModel):
             HardwareError: the table has no rows for a layer.
             PolicyError: a layer has no choice.
         """
-        network = prepare(specs)
-        choices = policy.choices if isinstance(policy, CompressionPolicy) else policy
+        network, choices = under(prepare(specs), policy)
         batch = ChoiceBatch.of([choices], network.structure.layers)
         cycles, energy = (table[:, 0] for table in self._look_up(network.structure.layers, batch))
         work = network.work(batch, Rules(Residency()))

@@ -7,7 +7,8 @@ import yaml
 from rlcompress.hw_models.cost import LayerCost
 from rlcompress.hw_models.description import Description
 from rlcompress.hw_models.energy import energy_per_bit
-from rlcompress.hw_models.model import HardwareModel, Policy, Specs
+from rlcompress.hw_models.model import HardwareModel
+from rlcompress.hw_models.network import Policy, Specs
 from rlcompress.spec import LayerSpec, NetworkStructure
 
 

@@ -27,7 +27,7 @@ from rlcompress.network.operations import argument, operation
 from rlcompress.network.slicing import sliced
 
 
-def thinned(network: fx.GraphModule, example: Tensor) -> fx.GraphModule:
+def thinned(network: fx.GraphModule, example: Tensor, round_to: int = 1) -> fx.GraphModule:
     """A copy of a network without the channels that no weight reads.
 
     The given network is left as it is. Every tensor keeps at least one channel.
@@ -36,13 +36,14 @@ def thinned(network: fx.GraphModule, example: Tensor) -> fx.GraphModule:
         network: a graph in eval mode as `rlcompress.network.trace.trace` makes it, or one stitched from candidates,
             with weights of 0 where a channel or filter was removed.
         example: input [1, C, H, W]; its values do not matter.
+        round_to: channels stay in multiples of it, where need be with some that no weight reads.
 
     Returns:
         A graph module whose outputs differ from the given one's by no more than the order of its sums.
     """
     graph = copy.deepcopy(network)
     record_shapes(graph, example)
-    _Thinner(graph, channel_classes(graph)).run()
+    _Thinner(graph, channel_classes(graph), round_to).run()
     graph.graph.eliminate_dead_code()
     graph.delete_all_unused_submodules()
     graph.graph.lint()
@@ -51,19 +52,39 @@ def thinned(network: fx.GraphModule, example: Tensor) -> fx.GraphModule:
     return graph
 
 
-def live_classes(graph: fx.GraphModule, classes: ChannelClasses) -> set[int]:
-    """Channel classes whose values can reach the outputs of a graph."""
+def live_classes(graph: fx.GraphModule, classes: ChannelClasses, round_to: int) -> set[int]:
+    """Channel classes whose values can reach the outputs of a graph, and what fills their numbers up to multiples."""
     live = set(classes.pinned)
     layers = [node for node in classes.of if _weighted(graph, node, classes) is not None]
     tensors = [channels for channels in classes.of.values() if len(channels)]
+    strata = _strata([classes.of[node] for node in layers])
     while True:
         read = live.union(*(_read_classes(graph, node, classes, live) for node in layers))
+        read.update(*(_filled(stratum[np.isin(stratum, list(read))], stratum, round_to) for stratum in strata))
         if read == live:  # every tensor keeps a channel
             empty = next((channels for channels in tensors if live.isdisjoint(channels.tolist())), None)
             if empty is None:
                 return live
             read.add(int(empty[0]))
         live = read
+
+
+def _strata(outputs: list[Channels]) -> list[Channels]:
+    """The classes that belong to the same layers, of which `rlcompress.spec.LayerSpec` keeps multiples each."""
+    members: dict[int, list[int]] = {}
+    for layer, channels in enumerate(outputs):
+        for c in dict.fromkeys(channels.tolist()):
+            members.setdefault(c, []).append(layer)
+    strata: dict[tuple[int, ...], list[int]] = {}
+    for c, layers in members.items():
+        strata.setdefault(tuple(layers), []).append(c)
+    return [np.array(stratum, np.int64) for stratum in strata.values()]
+
+
+def _filled(some: Channels, every: Channels, round_to: int) -> Channels:
+    """Some channels with the first others up to a multiple, in order; all where that is more than there are."""
+    others = every[~np.isin(every, some)]
+    return np.sort(np.concatenate([some, others[: -len(some) % round_to]]))
 
 
 def _weighted(graph: fx.GraphModule, node: fx.Node, classes: ChannelClasses) -> nn.Conv2d | nn.Linear | None:
@@ -99,10 +120,11 @@ def _positions(channels: Channels, live: set[int]) -> Channels:
 class _Thinner:
     """Rewrites a graph node by node; ``kept[node]`` are the old channels that its value still has."""
 
-    def __init__(self, graph: fx.GraphModule, classes: ChannelClasses) -> None:
+    def __init__(self, graph: fx.GraphModule, classes: ChannelClasses, round_to: int) -> None:
         self.graph = graph
         self.classes = classes
-        live = live_classes(graph, classes)
+        self.round_to = round_to
+        live = live_classes(graph, classes, round_to)
         self.kept = {node: _positions(channels, live) for node, channels in classes.of.items()}
         self.selections = 0
 
@@ -136,6 +158,8 @@ class _Thinner:
         if not is_depthwise(layer):
             used = np.intersect1d(_used_inputs(layer, rows, inputs), there)
             used = used if len(used) else _first_inputs(layer, there)
+            if isinstance(layer, nn.Linear) or layer.groups == 1:
+                used = _filled(used, there, self.round_to)
         if len(used) < len(there):
             node.update_arg(0, self._selected(source, np.searchsorted(there, used)))
         if self._loses_channels(node) or len(used) < inputs:

@@ -24,7 +24,7 @@ from rlcompress.network.operations import (
     operation,
     reduced_dims,
 )
-from rlcompress.spec import LayerSpec, NetworkReference, NetworkStructure, fingerprint
+from rlcompress.spec import LayerSpec, NetworkReference, NetworkStructure, fingerprint, rounded_to
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,6 +77,10 @@ class TracedNetwork:
     def layer(self, name: str) -> WeightedLayer:
         """The folded module of a compressible layer."""
         return weighted(self.graph, name)
+
+    def with_round_to(self, round_to: int) -> "TracedNetwork":
+        """The same network, keeping channels in multiples of ``round_to``."""
+        return replace(self, specs=rounded_to(self.specs, round_to))
 
     def with_densities(self, densities: dict[str, float]) -> "TracedNetwork":
         """The same network with profiled input densities (layer name -> share of nonzero inputs)."""

@@ -1,5 +1,6 @@
 """What may be chosen, what a choice is predicted to cost in accuracy, and the planner over both."""
 
+from rlcompress.planning.kept import kept_sensitivity
 from rlcompress.planning.knapsack import Knapsack
 from rlcompress.planning.planner import Planner
 from rlcompress.planning.proxy import Proxy
@@ -15,5 +16,6 @@ __all__ = [
     "SensitivityRow",
     "Surrogate",
     "covers",
+    "kept_sensitivity",
     "measure_sensitivity",
 ]

@@ -133,24 +133,14 @@ class Planner:
 def row(batch: ChoiceBatch, i: int) -> ChoiceBatch:
     """Policy ``i`` alone, as a batch of one."""
     part = slice(i, i + 1)
-    return ChoiceBatch(
-        batch.granularity[part], batch.keep_ratio[part], batch.weight_bits[part], batch.activation_bits[part]
-    )
+    return ChoiceBatch(*(getattr(batch, name)[part] for name in ChoiceBatch.__slots__))
 
 
 def same(a: ChoiceBatch, b: ChoiceBatch) -> bool:
     """Whether two batches hold equal choices."""
-    return all(
-        np.array_equal(getattr(a, key), getattr(b, key))
-        for key in ("granularity", "keep_ratio", "weight_bits", "activation_bits")
-    )
+    return all(np.array_equal(getattr(a, name), getattr(b, name)) for name in ChoiceBatch.__slots__)
 
 
 def repeated(plan: ChoiceBatch, count: int) -> ChoiceBatch:
     """``count`` copies of a batch of one; arrays of its own."""
-    return ChoiceBatch(
-        plan.granularity.repeat(count, 0),
-        plan.keep_ratio.repeat(count, 0),
-        plan.weight_bits.repeat(count, 0),
-        plan.activation_bits.repeat(count, 0),
-    )
+    return ChoiceBatch(*(getattr(plan, name).repeat(count, 0) for name in ChoiceBatch.__slots__))

@@ -19,7 +19,6 @@ _BITS = (2, 3, 4, 5, 6)
 _REFERENCE_BITS = 8
 _SHARED_BY = 4.0  # bits whose errors say who causes the reference's; clear of the noise of rounding
 _KEEP_RATIOS = (0.8, 0.6, 0.4, 0.2)
-_CACHE_BYTES = 200_000_000
 _BATCH = 64  # images
 
 Change = tuple[int, str, float]
@@ -52,6 +51,7 @@ def measure_sensitivity(
     on_row: Callable[[int, int], None] | None = None,
     *,
     engine: str = "auto",
+    most_bytes: int = 200_000_000,
 ) -> list[SensitivityRow]:
     """Measure every factor of every layer on images [N, C, H, W], in integers as candidates are scored.
 
@@ -71,11 +71,12 @@ def measure_sensitivity(
         on_row: called with (changes run, changes to run), each once for as many images as the memory for stored
             tensors allows.
         engine: what executes the networks, see `rlcompress.integer.ENGINES`; the rows do not depend on it.
+        most_bytes: that stored tensors may take at a time; one image's are held whatever they take.
     """
     changes = [change for change in _changes(space) if not _is_reference(change)]
     reference = Reference(bank.stitch_locally(_choices(bank, space)), engine=engine)
     own, changed = np.zeros(2), np.zeros((len(changes), 2))
-    chunks = images.split(_chunk_images(reference, images))
+    chunks = images.split(_chunk_images(reference, images, most_bytes))
     for number, chunk in enumerate(chunks):
         batches = [part.contiguous(memory_format=torch.channels_last) for part in chunk.split(_BATCH)]
         with torch.no_grad():
@@ -158,7 +159,7 @@ def _distances(logits: Tensor, dense: Tensor) -> tuple[float, float]:
     return count * float((logits - dense).square().mean()), count * float(clipped_kl(logits, dense).mean())
 
 
-def _chunk_images(reference: Reference, images: Tensor) -> int:
+def _chunk_images(reference: Reference, images: Tensor, most_bytes: int) -> int:
     """How many images' stored tensors may be kept at once."""
     values, _ = reference.run(images[:1])
-    return max(1, _CACHE_BYTES // sum(tensor.nbytes for tensor in values.values()))
+    return max(1, most_bytes // sum(tensor.nbytes for tensor in values.values()))

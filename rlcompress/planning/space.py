@@ -13,6 +13,7 @@ from rlcompress.spec import (
     LayerSpec,
     NetworkStructure,
     applies,
+    keep_counts,
     offered_keep_ratios,
 )
 
@@ -87,23 +88,26 @@ class ChoiceSpace:
     def snapped(self, batch: ChoiceBatch) -> ChoiceBatch:
         """The nearest policies that the grid and the ties allow.
 
-        A granularity that a layer cannot have, or a keep ratio to which 1 is nearest, becomes ``none``.
+        A granularity that a layer cannot have, or a keep ratio to which 1 is nearest, becomes ``none``. The criterion
+        of what is removed stays.
         """
         steps = (batch.keep_ratio / KEEP_RATIO_STEP).round().clip(0, _STEPS).astype(np.int64)
         keep = self._nearest[np.arange(len(self.layers)), batch.granularity, steps]
         removal = np.where(batch.granularity == _FILTER, keep, 1.0)[:, self.leader]
         keep = np.where(removal < 1.0, removal, np.where(batch.granularity == _FILTER, 1.0, keep))
         granularity = np.where(removal < 1.0, _FILTER, np.where(keep == 1.0, _NONE, batch.granularity))
+        criterion = np.where(removal < 1.0, batch.criterion[:, self.leader], batch.criterion)
+        criterion = np.where(granularity == _NONE, 0, criterion)
         weight_bits = batch.weight_bits.clip(self.min_bits, self.max_bits)
         activation_bits = batch.activation_bits.clip(self.min_bits, self.max_bits)
         weight_bits[:, self.ends] = self.end_bits
         activation_bits[:, self.reader[self.ends]] = self.end_bits
-        return ChoiceBatch(granularity, keep, weight_bits, activation_bits[:, self.reader])
+        return ChoiceBatch(granularity, keep, weight_bits, activation_bits[:, self.reader], criterion)
 
     def _nearest_ratios(self, layer: int) -> NDArray[np.float64]:
         nearest = np.ones((len(GRANULARITIES), _STEPS + 1))
         for name in self.allowed(layer):
-            offered = np.array([*self.ratios(name), 1.0])
+            offered = np.array([*self._ratios_of(layer, name), 1.0])
             distance = np.abs(np.arange(_STEPS + 1)[:, None] - offered / KEEP_RATIO_STEP)
             nearest[GRANULARITIES.index(name)] = offered[distance.round(6).argmin(axis=1)]
         return nearest
@@ -111,7 +115,7 @@ class ChoiceSpace:
     def allowed(self, layer: int) -> tuple[str, ...]:
         """Granularities that a layer may have on its own or as its group's first layer."""
         names = (name for name in self.granularities if applies(name, self.layers[layer]))
-        return tuple(name for name in names if name == "none" or self.ratios(name))
+        return tuple(name for name in names if name == "none" or self._ratios_of(layer, name))
 
     @property
     def fixed(self) -> bool:
@@ -122,10 +126,24 @@ class ChoiceSpace:
         """Keep ratios below 1 that a granularity offers, ascending; none for ``none``."""
         return offered_keep_ratios(granularity, self.keep_ratios.tolist())
 
+    def _ratios_of(self, layer: int, granularity: str) -> list[float]:
+        """`ratios` that differ in what the layer keeps: of those that round to equal channels, the nearest to that."""
+        ratios, spec = self.ratios(granularity), self.layers[layer]
+        strata = {"filter": spec.strata, "channel": (spec.in_channels,)}.get(granularity)
+        if strata is None or spec.round_to == 1:
+            return ratios
+        counts = np.sum([keep_counts(n, ratios, spec.round_to) for n in strata], axis=0)
+        nearest: dict[int, float] = {}
+        for count, ratio in zip(counts.tolist(), ratios, strict=True):
+            share = count / sum(strata)
+            if share < 1.0 and abs(ratio - share) < abs(nearest.get(count, 2.0) - share):
+                nearest[count] = ratio
+        return list(nearest.values())
+
     def options(self, layer: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """Granularity and keep ratio of every pruning that a layer may decide on, dense first: [O], [O]."""
         pairs = [(_NONE, 1.0)]
         for name in self.allowed(layer):
             if name != "filter" or self.leader[layer] == layer:
-                pairs += [(GRANULARITIES.index(name), ratio) for ratio in self.ratios(name)]
+                pairs += [(GRANULARITIES.index(name), ratio) for ratio in self._ratios_of(layer, name)]
         return np.array([g for g, _ in pairs], np.int64), np.array([r for _, r in pairs])

@@ -11,18 +11,19 @@ from rlcompress.spec import keep_count
 
 
 def filter_classes(
-    importance: Mapping[str, Tensor], classes: Mapping[str, NDArray[np.int64]], keep_ratio: float
+    importance: Mapping[str, Tensor], classes: Mapping[str, NDArray[np.int64]], keep_ratio: float, round_to: int = 1
 ) -> set[int]:
     """Choose which channel classes of a coupling group stay.
 
     A class's importance is the sum over the layers of the group of each layer's mean-normalised importance of
     that output channel. Classes that belong to the same layers form a stratum; of each stratum the most important
-    ``keep_count(size, keep_ratio)`` stay, so that every layer keeps the same share.
+    ``keep_count(size, keep_ratio, round_to)`` stay, so that every layer keeps the same share.
 
     Args:
         importance: layer name -> [K, ...], for each layer of the group.
         classes: layer name -> [K] class of each output channel.
         keep_ratio: share of the output channels that stays.
+        round_to: of each stratum, a multiple of it stays.
     """
     score: dict[int, float] = {}
     members: dict[int, list[str]] = {}
@@ -38,5 +39,5 @@ def filter_classes(
     kept: set[int] = set()
     for stratum in strata.values():
         ranked = sorted(stratum, key=lambda c: (-score[c], c))
-        kept.update(ranked[: keep_count(len(stratum), keep_ratio)])
+        kept.update(ranked[: keep_count(len(stratum), keep_ratio, round_to)])
     return kept

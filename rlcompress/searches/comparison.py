@@ -12,6 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from rlcompress.data import DataSplits
 from rlcompress.envs import Outcome, Problem, policy_id
+from rlcompress.envs.problem import ProblemSettings
 from rlcompress.errors import RunError
 from rlcompress.files import LimitError, parse_json, read_text, write_atomic
 from rlcompress.hw_models import HardwareModel
@@ -89,6 +90,8 @@ def compare(
 ) -> list[Trial]:
     """Search with every method and seed on one problem, whose bank, sensitivity table and scores they share.
 
+    A method whose candidates are of another kind (``balaskas2023``) has a bank and scores of its own.
+
     Args:
         network: a traced, pretrained network.
         card: its normalisation.
@@ -110,13 +113,16 @@ def compare(
     if settings.evaluations is None:
         raise RunError("methods are compared at equal evaluations; give --evaluations, not --minutes")
     report = on_progress or (lambda _progress: None)
-    bench: _Bench | None = None
+    benches: dict[ProblemSettings, _Bench] = {}
     trials = []
     for agent, seed in ((agent, seed) for seed in seeds for agent in agents):
         path = folder / "trials" / f"{agent}-{seed}.json"
         if not path.exists():
-            bench = bench or _Bench(network, card, data, hardware, settings, folder, report)
-            trial = bench.trial(replace(settings, agent=agent, seed=seed), report)
+            own = replace(settings, agent=agent, seed=seed)
+            if own.problem not in benches:
+                place = folder if own.problem == settings.problem else folder / agent
+                benches[own.problem] = _Bench(network, card, data, hardware, own, place, report)
+            trial = benches[own.problem].trial(own, report)
             path.parent.mkdir(parents=True, exist_ok=True)
             write_atomic(path, json.dumps(asdict(trial), indent=1) + "\n")
         trials.append(_read_trial(path))
@@ -143,6 +149,7 @@ class _Bench:
         )
         self._fresh = evaluator_of(self._problem, card, fresh_search_images(data, settings))
         self._tested = evaluator_of(self._problem, card, data.test)
+        folder.mkdir(parents=True, exist_ok=True)
         self._scores, self._finals, self._tests = (
             ScoreStore(folder / f"{name}.jsonl") for name in ("scores", "final_scores", "test_scores")
         )

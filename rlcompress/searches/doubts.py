@@ -13,12 +13,13 @@ from rlcompress.network.trace import TracedNetwork
 
 _CHANCES = 1.5  # times chance; an accuracy up to this looks untrained
 _GRID_VALUES = 256
+_FEW_IMAGES = 64  # what the moments are corrected on
 _LEAST_WEIGHTS = 2048  # of a layer; random weights of so many take more values than an 8-bit grid has
 _MAX_FILE_BYTES = 1_000_000
 
 
 def warn_of_doubts(problem: Problem, data: DataSplits, out: Path | None) -> None:
-    """Issue a `RlcompressWarning` for each doubt about a problem's network, widths and test images.
+    """Issue a `RlcompressWarning` for each doubt about a problem's network, widths, calibration and test images.
 
     Args:
         problem: set up, nothing evaluated yet.
@@ -29,6 +30,7 @@ def warn_of_doubts(problem: Problem, data: DataSplits, out: Path | None) -> None
     doubts = (
         *_untrained(problem, data),
         *_on_a_grid(problem.network),
+        *_few_images(problem, data),
         *fixed_widths(problem.hardware, weight_bits=least, activation_bits=least),
         *_tested_before(out, problem.network.name, data.name),
     )
@@ -56,6 +58,14 @@ def _on_a_grid(network: TracedNetwork) -> Iterator[str]:
         yield (
             f"the weights of {layers[0]!r}{more} take at most {_GRID_VALUES} values, so they are quantized already; "
             "drops are measured against them, not against the original network"
+        )
+
+
+def _few_images(problem: Problem, data: DataSplits) -> Iterator[str]:
+    if problem.settings.repair != "t0" and len(data.calibration) < _FEW_IMAGES:
+        yield (
+            f"repair has {len(data.calibration)} calibration images to go by and may fit their chance; give at least "
+            f"{_FEW_IMAGES}, or --repair t0, which looks at none"
         )
 
 

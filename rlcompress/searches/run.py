@@ -271,6 +271,7 @@ def _policy(problem: Problem, choices: ChoiceBatch, drop: float) -> CompressionP
         problem.choices(choices),
         network=problem.network.reference,
         hardware=problem.hardware.name,
+        round_to=problem.network.specs[0].round_to,
         metrics={
             "repair": problem.bank.repair,
             "energy_uj": round(float(cost.energy_uj[0]), 6),

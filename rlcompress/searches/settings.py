@@ -2,11 +2,16 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Self
 
 from rlcompress.envs.problem import ProblemSettings
 from rlcompress.errors import RunError
+
+_OWN_PROBLEMS: Mapping[str, Mapping[str, Any]] = {
+    "balaskas2023": {"repair": "none", "granularities": ("none", "element", "channel", "filter")}
+}
+"""What a method's candidates are, whatever is asked for."""
 
 _RELIEF = {"t2": 1.9}  # drop of a candidate over that of its final network: 1.5 to 2.5 for twelve policies of ResNet-20
 
@@ -25,7 +30,7 @@ class SearchSettings:
         agent_settings: changes of `CompositeSearchSettings` by name.
         goals: further allowed drops that the same search serves, in points.
         workers: processes that finalists and batches of policies are spread over; what is found does not depend on it.
-        problem: target, granularities, bits and scoring images.
+        problem: target, granularities, bits and scoring images; ``balaskas2023`` has its own repair and granularities.
 
     Raises:
         RunError: a value is out of its range.
@@ -43,6 +48,7 @@ class SearchSettings:
     problem: ProblemSettings = field(default_factory=ProblemSettings)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "problem", replace(self.problem, **_OWN_PROBLEMS.get(self.agent, {})))
         if not 0.0 <= self.max_drop < math.inf:
             raise RunError(f"max-drop must be 0 or more points, got {self.max_drop}")
         for goal in self.goals:
@@ -97,6 +103,6 @@ class SearchSettings:
         """The settings that decide what is found, as JSON-able values."""
         own = {key: getattr(self, key) for key in ("max_drop", "evaluations", "minutes", "agent", "seed")}
         own |= {"goals": list(self.goals), "agent_from": self.agent_from, "agent_settings": dict(self.agent_settings)}
-        inner = ("target", "granularities", "min_bits", "max_bits", "score_images", "repair", "correction")
+        inner = ("target", "granularities", "min_bits", "max_bits", "round_to", "score_images", "repair", "correction")
         values = {key: getattr(self.problem, key) for key in inner}
         return {**own, **values, "granularities": list(self.problem.granularities)}

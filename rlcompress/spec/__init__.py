@@ -4,15 +4,24 @@ Imports neither torch nor any other part of rlcompress, so that hardware models 
 """
 
 from rlcompress.spec.batch import ChoiceBatch
-from rlcompress.spec.choice import GRANULARITIES, KEEP_RATIO_STEP, REFERENCE_BITS, LayerChoice, keep_count
+from rlcompress.spec.choice import (
+    CRITERIA,
+    GRANULARITIES,
+    KEEP_RATIO_STEP,
+    REFERENCE_BITS,
+    LayerChoice,
+    keep_count,
+    keep_counts,
+)
 from rlcompress.spec.files import specs_from_json, specs_to_json
 from rlcompress.spec.granularity import FIXED_KEEP_RATIOS, applies, offered_keep_ratios
-from rlcompress.spec.layer import COMPRESSIBLE_KINDS, KINDS, LayerSpec, fingerprint
+from rlcompress.spec.layer import COMPRESSIBLE_KINDS, KINDS, LayerSpec, fingerprint, rounded_to
 from rlcompress.spec.policy import CompressionPolicy, LayerEntry, NetworkReference, policy_json_schema
 from rlcompress.spec.structure import NetworkStructure
 
 __all__ = [
     "COMPRESSIBLE_KINDS",
+    "CRITERIA",
     "FIXED_KEEP_RATIOS",
     "GRANULARITIES",
     "KEEP_RATIO_STEP",
@@ -28,8 +37,10 @@ __all__ = [
     "applies",
     "fingerprint",
     "keep_count",
+    "keep_counts",
     "offered_keep_ratios",
     "policy_json_schema",
+    "rounded_to",
     "specs_from_json",
     "specs_to_json",
 ]

@@ -1,14 +1,14 @@
 """`ChoiceBatch`: the choices of many policies as arrays."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rlcompress.errors import PolicyError
-from rlcompress.spec.choice import GRANULARITIES, LayerChoice
+from rlcompress.spec.choice import CRITERIA, GRANULARITIES, LayerChoice
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,15 +20,19 @@ class ChoiceBatch:
         keep_ratio: [B, L] in (0, 1].
         weight_bits: [B, L].
         activation_bits: [B, L].
+        criterion: [B, L] positions in `CRITERIA`; left out, all are ``default``.
     """
 
     granularity: NDArray[np.int64]
     keep_ratio: NDArray[np.float64]
     weight_bits: NDArray[np.int64]
     activation_bits: NDArray[np.int64]
+    criterion: NDArray[np.int64] = field(default_factory=lambda: np.zeros((0, 0), np.int64))
 
     def __post_init__(self) -> None:
-        arrays = (self.granularity, self.keep_ratio, self.weight_bits, self.activation_bits)
+        if self.criterion.size == 0:
+            object.__setattr__(self, "criterion", np.zeros_like(self.granularity))
+        arrays = (self.granularity, self.keep_ratio, self.weight_bits, self.activation_bits, self.criterion)
         shapes = {array.shape for array in arrays}
         if len(shapes) != 1 or self.granularity.ndim != 2:
             raise PolicyError(f"choice batch: all arrays must have one shape [B, L], got {sorted(shapes)}")
@@ -53,11 +57,13 @@ class ChoiceBatch:
         rows = [[policy[name] for name in layers] for policy in policies]
         shape = (len(rows), len(layers))
         position = {name: i for i, name in enumerate(GRANULARITIES)}
+        criterion = {name: i for i, name in enumerate(CRITERIA)}
         return cls(
             granularity=np.array([[position[c.granularity] for c in r] for r in rows], np.int64).reshape(shape),
             keep_ratio=np.array([[c.keep_ratio for c in r] for r in rows], np.float64).reshape(shape),
             weight_bits=np.array([[c.weight_bits for c in r] for r in rows], np.int64).reshape(shape),
             activation_bits=np.array([[c.activation_bits for c in r] for r in rows], np.int64).reshape(shape),
+            criterion=np.array([[criterion[c.criterion] for c in r] for r in rows], np.int64).reshape(shape),
         )
 
     def choices(self, row: int, layers: Sequence[str]) -> dict[str, LayerChoice]:
@@ -66,6 +72,7 @@ class ChoiceBatch:
             name: LayerChoice(
                 granularity=GRANULARITIES[self.granularity[row, i]],
                 keep_ratio=float(self.keep_ratio[row, i]),
+                criterion=CRITERIA[self.criterion[row, i]],
                 weight_bits=int(self.weight_bits[row, i]),
                 activation_bits=int(self.activation_bits[row, i]),
             )

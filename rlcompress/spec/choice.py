@@ -1,8 +1,9 @@
 """`LayerChoice`: what is done to one layer."""
 
-import math
 from typing import Any, Literal, Self, get_args
 
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic.config import JsonDict
 
@@ -12,6 +13,12 @@ Granularity = Literal["none", "element", "n:m", "block", "pattern", "kernel", "c
 
 GRANULARITIES: tuple[str, ...] = get_args(Granularity)
 """From fine to coarse. A granularity's number in arrays is its position here."""
+
+Criterion = Literal["default", "l1", "l2", "activation", "obs", "reconstruction", "bernoulli", "redundancy", "blended"]
+
+CRITERIA: tuple[str, ...] = get_args(Criterion)
+"""Names in `rlcompress.pruning.CRITERIA`, after ``default``: that of whoever compresses. A criterion's number in
+arrays is its position here."""
 
 KEEP_RATIO_STEP = 0.05
 """Keep ratios lie on multiples of this step."""
@@ -28,9 +35,27 @@ _CONSISTENT_SCHEMA: JsonDict = {
 }
 
 
-def keep_count(count: int, keep_ratio: float) -> int:
-    """How many of ``count`` things stay at a keep ratio: rounded half up, at least one."""
-    return max(1, math.floor(count * keep_ratio + 0.5))
+def keep_counts(counts: ArrayLike, keep_ratios: ArrayLike, round_to: int = 1) -> NDArray[np.int64]:
+    """How many things stay at keep ratios, elementwise: the one rule that masks, costs and thinned networks follow.
+
+    Args:
+        counts: how many there are.
+        keep_ratios: in (0, 1]; all stay at 1.
+        round_to: what stays is a multiple of it, the nearest (half up), at least once; or everything, where that is
+            less.
+    """
+    counts, keep_ratios = np.asarray(counts), np.asarray(keep_ratios)
+    nearest = np.floor(counts * keep_ratios / round_to + 0.5) * round_to
+    return np.where(keep_ratios < 1.0, np.minimum(np.maximum(nearest, round_to), counts), counts).astype(np.int64)
+
+
+def keep_count(count: int, keep_ratio: float, round_to: int = 1) -> int:
+    """`keep_counts` of one number.
+
+    >>> keep_count(64, 0.4), keep_count(64, 0.4, round_to=8), keep_count(6, 0.4, round_to=8)
+    (26, 24, 6)
+    """
+    return int(keep_counts(count, keep_ratio, round_to))
 
 
 class LayerChoice(BaseModel):
@@ -40,6 +65,7 @@ class LayerChoice(BaseModel):
         granularity: the pattern in which weights are removed, one of `GRANULARITIES`.
         keep_ratio: share of the weights (or channels) that stays, above 0 and at most 1; 1 if and only if the
             granularity is ``none``.
+        criterion: what decides which of them go, one of `CRITERIA`.
         weight_bits: 2 to 8 (2 is ternary), or 16 for the reference baseline.
         activation_bits: bits of the layer's input activations, 2 to 8, or 16 for the reference baseline.
 
@@ -51,6 +77,7 @@ class LayerChoice(BaseModel):
 
     granularity: Granularity = "none"
     keep_ratio: float = Field(default=1.0, strict=True, gt=0.0, le=1.0, allow_inf_nan=False)
+    criterion: Criterion = "default"
     weight_bits: int = Field(default=8, strict=True, ge=2, le=REFERENCE_BITS, json_schema_extra=_BITS_SCHEMA)
     activation_bits: int = Field(default=8, strict=True, ge=2, le=REFERENCE_BITS, json_schema_extra=_BITS_SCHEMA)
 

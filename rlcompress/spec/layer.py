@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from rlcompress.errors import NetworkError
 
@@ -13,7 +13,7 @@ COMPRESSIBLE_KINDS = ("conv", "depthwise", "linear")
 KINDS = (*COMPRESSIBLE_KINDS, "matmul", "pool", "add")
 """All kinds; those without weights cost traffic, vector cycles or MACs but take no choice."""
 
-_MAX_SIZE = 1_000_000_000
+MAX_SIZE = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +43,8 @@ class LayerSpec:
         strata: sizes of the parts of the output channels that are kept in proportion, each on its own; they add
             up to K. More than one where only some channels are shared with other layers of the group.
         input_density: share of nonzero input activations, 0 to 1, profiled on calibration images; 1 if unknown.
+        round_to: where ``filter`` removes outputs, a multiple of it stays of each of the strata, and where ``channel``
+            removes inputs, of those; see `rlcompress.spec.keep_counts`.
 
     Raises:
         NetworkError: a size is not positive or beyond all networks, the kind is unknown, or strata do not add up to K.
@@ -64,6 +66,7 @@ class LayerSpec:
     coupling: str | None = None
     strata: tuple[int, ...] = ()
     input_density: float = 1.0
+    round_to: int = 1
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
@@ -72,9 +75,9 @@ class LayerSpec:
             object.__setattr__(self, "strata", (self.out_channels,))
         channels = (self.out_channels, self.in_channels, self.groups, *self.strata)
         window = (self.kernel_height, self.kernel_width, self.stride)
-        sizes = (*channels, self.out_height, self.out_width, self.in_height, self.in_width, *window)
-        if min(sizes) < 1 or max(sizes) > _MAX_SIZE:
-            raise NetworkError(f"layer {self.name!r}: every size must be 1 to {_MAX_SIZE}, got {sizes}")
+        sizes = (*channels, self.out_height, self.out_width, self.in_height, self.in_width, *window, self.round_to)
+        if min(sizes) < 1 or max(sizes) > MAX_SIZE:
+            raise NetworkError(f"layer {self.name!r}: every size must be 1 to {MAX_SIZE}, got {sizes}")
         if sum(self.strata) != self.out_channels:
             raise NetworkError(f"layer {self.name!r}: strata {self.strata} do not add up to {self.out_channels}")
         if not 0.0 <= self.input_density <= 1.0:
@@ -115,7 +118,12 @@ class LayerSpec:
         return self.out_channels * self.out_height * self.out_width
 
 
+def rounded_to(specs: Sequence[LayerSpec], round_to: int) -> tuple[LayerSpec, ...]:
+    """The same operators, keeping channels in multiples of ``round_to``."""
+    return tuple(replace(spec, round_to=round_to) for spec in specs)
+
+
 def fingerprint(specs: Sequence[LayerSpec]) -> str:
     """Identify a network's structure (names, kinds, shapes, connections; not weights) by 16 hexadecimal digits."""
-    rows = [{k: v for k, v in asdict(spec).items() if k != "input_density"} for spec in specs]
+    rows = [{k: v for k, v in asdict(spec).items() if k not in ("input_density", "round_to")} for spec in specs]
     return hashlib.sha256(json.dumps(rows, sort_keys=True).encode()).hexdigest()[:16]

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from rlcompress.errors import PolicyError, first_problem
 from rlcompress.files import LimitError, parse_json, read_text, reason, write_atomic
 from rlcompress.spec.choice import LayerChoice
-from rlcompress.spec.layer import LayerSpec, fingerprint
+from rlcompress.spec.layer import MAX_SIZE, LayerSpec, fingerprint
 
 _MAX_FILE_BYTES = 2_000_000
 _MAX_LAYERS = 5_000
@@ -48,6 +48,7 @@ class CompressionPolicy(BaseModel):
         schema_version: of the JSON format.
         network: the network's name and structural fingerprint.
         hardware: name of the accelerator the policy was searched for.
+        round_to: channels that stay under ``filter`` and ``channel`` are a multiple of it, see `LayerSpec`.
         metrics: figures recorded with the policy (energy saved, drop); informative only.
         layers: one entry a compressible layer, in execution order; what an entry leaves out is dense, 8 bits.
 
@@ -60,6 +61,7 @@ class CompressionPolicy(BaseModel):
     schema_version: Literal[1] = 1
     network: NetworkReference
     hardware: _Text
+    round_to: int = Field(default=1, strict=True, ge=1, le=MAX_SIZE)
     metrics: dict[str, _Finite | _Integer | str | None] = Field(default_factory=dict, max_length=1000)
     layers: tuple[LayerEntry, ...] = Field(min_length=1, max_length=_MAX_LAYERS)
 
@@ -88,17 +90,17 @@ class CompressionPolicy(BaseModel):
         *,
         network: NetworkReference,
         hardware: str,
+        round_to: int = 1,
         metrics: Mapping[str, float | int | str | None] | None = None,
     ) -> Self:
         """Make a policy from a mapping of layer names to choices."""
         layers = [{"name": name, **choice.model_dump(exclude={"name"})} for name, choice in choices.items()]
-        return cls(network=network, hardware=hardware, metrics=dict(metrics or {}), layers=layers)
+        return cls(network=network, hardware=hardware, round_to=round_to, metrics=dict(metrics or {}), layers=layers)
 
     def to_json(self) -> str:
         """The policy as an indented JSON document, one layer a line, ending in a newline."""
         head = self.model_dump(exclude={"layers"})
-        order = ("name", "granularity", "keep_ratio", "weight_bits", "activation_bits")
-        rows = [json.dumps({key: getattr(entry, key) for key in order}) for entry in self.layers]
+        rows = [json.dumps(_row(entry)) for entry in self.layers]
         lines = [f" {json.dumps(key)}: {json.dumps(value)}," for key, value in head.items()]
         return "\n".join(["{", *lines, ' "layers": [', ",\n".join(f"  {row}" for row in rows), " ]", "}", ""])
 
@@ -174,6 +176,12 @@ class CompressionPolicy(BaseModel):
             )
 
 
+def _row(entry: LayerEntry) -> dict[str, Any]:
+    order = ("name", "granularity", "keep_ratio", "weight_bits", "activation_bits")
+    values = {key: getattr(entry, key) for key in order}
+    return values if entry.criterion == "default" else {**values, "criterion": entry.criterion}
+
+
 def _check_coupling(specs: Sequence[LayerSpec], choices: Mapping[str, LayerChoice]) -> None:
     leaders: dict[str, str] = {}
     for spec in (spec for spec in specs if spec.compressible):
@@ -189,7 +197,7 @@ def _check_coupling(specs: Sequence[LayerSpec], choices: Mapping[str, LayerChoic
         if _removal(choice) != _removal(choices[leader]):
             raise PolicyError(
                 f"layer {spec.name!r}: its output channels are coupled with those of {leader!r}; "
-                f"give both granularity 'filter' with the same keep_ratio, or neither"
+                f"give both granularity 'filter' with the same keep_ratio and criterion, or neither"
             )
 
 
@@ -203,8 +211,8 @@ def _check_readers(specs: Sequence[LayerSpec], choices: Mapping[str, LayerChoice
             )
 
 
-def _removal(choice: LayerChoice) -> float:
-    return choice.keep_ratio if choice.granularity == "filter" else 1.0
+def _removal(choice: LayerChoice) -> tuple[float, str]:
+    return (choice.keep_ratio, choice.criterion) if choice.granularity == "filter" else (1.0, "default")
 
 
 def policy_json_schema() -> dict[str, Any]:

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from rlcompress.errors import NetworkError
 from rlcompress.spec.batch import ChoiceBatch
-from rlcompress.spec.choice import GRANULARITIES
+from rlcompress.spec.choice import GRANULARITIES, keep_counts
 from rlcompress.spec.layer import LayerSpec
 
 _FILTER = GRANULARITIES.index("filter")
@@ -58,7 +58,8 @@ class NetworkStructure:
         """Output and input channels that stay in every operator.
 
         Filters removed from a coupling group shrink every member's outputs and every reader's inputs; the choice
-        of the group's first layer decides for all. ``channel`` shrinks the inputs of its own layer only.
+        of the group's first layer decides for all. ``channel`` shrinks the inputs of its own layer only. Both keep
+        multiples of the spec's ``round_to``.
 
         Returns:
             Two arrays [B, S]: kept K and kept C, each at least 1.
@@ -72,12 +73,13 @@ class NetworkStructure:
             inputs[:, i] = self._kept_inputs(i, outputs)
             if i in layer_of:
                 channel = batch.granularity[:, layer_of[i]] == _CHANNEL
-                inputs[channel, i] = _keep_counts(inputs[channel, i], batch.keep_ratio[channel, layer_of[i]])
+                ratios = batch.keep_ratio[channel, layer_of[i]]
+                inputs[channel, i] = keep_counts(inputs[channel, i], ratios, spec.round_to)
             leader = self.leader.get(spec.coupling or "")
             if leader is None:
                 outputs[:, i] = spec.out_channels
             else:
-                outputs[:, i] = sum(_keep_counts(np.full(policies, n), removal[:, leader]) for n in spec.strata)
+                outputs[:, i] = sum(keep_counts(n, removal[:, leader], spec.round_to) for n in spec.strata)
         return outputs, inputs
 
     def _kept_inputs(self, i: int, outputs: NDArray[np.int64]) -> NDArray[np.int64] | int:
@@ -89,8 +91,3 @@ class NetworkStructure:
         dense = sum(self.specs[p].out_channels for p in producers)
         kept = outputs[:, list(producers)].sum(axis=1)
         return np.maximum(1, spec.in_channels * kept // dense)
-
-
-def _keep_counts(counts: NDArray[np.int64], ratios: NDArray[np.float64]) -> NDArray[np.int64]:
-    """`keep_count` elementwise."""
-    return np.maximum(1, np.floor(counts * ratios + 0.5)).astype(np.int64)

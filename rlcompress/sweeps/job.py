@@ -13,6 +13,7 @@ from rlcompress.network.pretrained import pretrained
 from rlcompress.searches import SearchSettings, run_search
 from rlcompress.searches.folder import RunFolder, file_hash
 from rlcompress.sweeps.plan import Job
+from rlcompress.sweeps.shared import measured_before
 
 FAILED = "failed.json"
 RUN = "run"
@@ -51,5 +52,7 @@ def _search(job: Job, folder: Path) -> None:
     card = replace(card, metric=subject.metric or card.metric)
     asked = {**settings.as_json(), **subject.model_dump(), "hardware": job.hardware, "metric": card.metric}
     asked |= {"weights_sha256": file_hash(subject.weights)} if subject.weights else {}
-    run_folder = RunFolder(folder / RUN, asked, resume=(folder / RUN / "run.json").exists())
+    run = folder / RUN
+    measured = measured_before(run, asked, splits.fingerprint)
+    run_folder = RunFolder(run, asked, resume=(run / "run.json").exists(), measured=measured)
     run_search(traced, card, splits, hardware, settings, run_folder)

@@ -145,6 +145,15 @@ def _check_subject(subject: Subject, trusted: bool) -> None:
         raise RunError(f"network {subject.network!r} is code, which a file does not get run; allow it with --trust")
     if subject.data.partition(":")[0] not in _DATA and not trusted:
         raise RunError(f"data {subject.data!r} is code or unknown; name one of {', '.join(_DATA)}, or allow --trust")
+    check_weights(subject)
+
+
+def check_weights(subject: Subject) -> None:
+    """Refuse weights that are no file.
+
+    Raises:
+        RunError: they are none.
+    """
     if subject.weights is not None and not Path(subject.weights).is_file():
         raise RunError(f"weights {subject.weights}: no such file; paths start at the folder that you are in")
 

@@ -5,7 +5,7 @@ from torch.nn import functional as F
 
 from rlcompress.candidates import Candidates
 from rlcompress.compensation import output_moments, refit
-from rlcompress.errors import DataError, PolicyError, RunError
+from rlcompress.errors import DataError, NetworkError, PolicyError, RunError
 from rlcompress.network.trace import trace
 from rlcompress.pruning import CRITERIA
 from rlcompress.quantization import ActivationQuantizer
@@ -227,8 +227,42 @@ def test_damaged_networks_are_finished_without_nan(what, monkeypatch):
 
 
 def test_images_that_are_not_finite():
-    with pytest.raises(DataError, match=r"not finite at 'x'; check weights and mean/std"):
+    with pytest.raises(DataError, match=r"^calibration images are not finite; check the data and its mean and std$"):
         Candidates(traced(InvertedResidual()), torch.full((2, *SHAPE), torch.nan))
+
+
+@pytest.mark.parametrize(("layer", "part", "value"), [("b", "weight", torch.inf), ("fc", "bias", torch.nan)])
+def test_weights_that_are_not_finite_are_named(layer, part, value):
+    network = damaged("nothing")
+    getattr(network.get_submodule(layer), part).data.view(-1)[0] = value
+    with pytest.raises(NetworkError, match=f"^layer '{layer}': its weights are not finite; "):
+        Candidates(traced(network), X)
+
+
+@pytest.mark.parametrize("factor", [1e14, 1e30])
+def test_inputs_beyond_float32s_reach_are_named(factor):
+    network = damaged("nothing")
+    network.a.weight.data *= factor
+    with pytest.raises(DataError, match=r"^layer 'b': calibration images give inputs that are not finite or beyond"):
+        Candidates(traced(network), X)
+
+
+@pytest.mark.parametrize("criterion", CRITERIA)
+def test_equal_filters_make_a_singular_hessian_and_no_nan(criterion):
+    network = damaged("nothing")
+    network.a.weight.data[:] = network.a.weight.data[:1].clone()
+    network.a.bias.data.fill_(0.1)
+    bank = Candidates(traced(network), X, criterion=criterion)
+    assert torch.linalg.matrix_rank(bank._dense["b"].hessian) < 54
+    for choice in (LayerChoice(weight_bits=2), LayerChoice(granularity="element", keep_ratio=0.3)):
+        assert bank.stitch(choices_of(bank, choice, fc=LayerChoice()))(X).isfinite().all()
+
+
+@pytest.mark.parametrize("repair", ["t1", "t2"])
+def test_two_images_are_finished_without_nan(repair, monkeypatch):
+    monkeypatch.setattr("rlcompress.candidates.final._LEARNING_STEPS", 3)
+    bank = Candidates(traced(InvertedResidual()), X[:2], repair=repair)
+    assert bank.final(choices_of(bank, LayerChoice(weight_bits=3, activation_bits=4)))(X).isfinite().all()
 
 
 @pytest.mark.parametrize("granularity", [g for g in GRANULARITIES if g not in ("none", "filter")])

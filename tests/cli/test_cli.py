@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -101,6 +102,9 @@ def test_exported_files_score_what_the_policy_scores(digits: Digits, weights: Pa
     network = ("--network", "digits_cnn", "--weights", weights, "--data", "digits")
     policy = ("--policy", _policy(tmp_path / "policy.json", digits))
     wanted = json.loads(_rlcompress("evaluate", *network, *policy, "--json").stdout)
+    for _ in range(2):  # what the first has kept is read by the second
+        cached = _rlcompress("evaluate", *network, *policy, "--cache", tmp_path / "cache", "--json").stdout
+        assert json.loads(cached) == wanted
     for kind in ("safetensors", "onnx"):
         if kind == "onnx":
             pytest.importorskip("onnxruntime", reason="the export extra is not installed")
@@ -235,7 +239,16 @@ def test_a_description_is_checked(tmp_path: Path) -> None:
     assert len(message.strip().splitlines()) == 1
 
 
+@pytest.fixture
+def interrupts_heeded() -> Iterator[None]:
+    """Shells turn SIGINT off for what runs in the background, and its children inherit that."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.slow
+@pytest.mark.usefixtures("interrupts_heeded")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_search_says_how_to_go_on_and_does(weights: Path, tmp_path: Path, number: int) -> None:
     out = tmp_path / "run"

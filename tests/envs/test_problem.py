@@ -1,4 +1,6 @@
+import copy
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +12,9 @@ from rlcompress.envs import BudgetSpent, Outcome, Problem, policy_id
 from rlcompress.envs.problem import ProblemSettings
 from rlcompress.errors import RunError
 from rlcompress.evaluation import Score
+from rlcompress.network.thinning import thinned
+from rlcompress.network.trace import trace
+from rlcompress.spec import GRANULARITIES
 from tests.conftest import Digits
 
 
@@ -27,6 +32,46 @@ def test_savings_are_against_dense_eight_bits(problem: Problem) -> None:
     policy = problem.space.snapped(problem.space.uniform(4))
     energies = [float(problem.costs(p).energy_uj[0]) for p in (policy, problem.space.uniform(8))]
     assert problem.evaluate(policy, "test").saved_pct == pytest.approx(100 * (1 - energies[0] / energies[1]))
+
+
+def test_channels_are_rounded_as_asked_or_as_the_accelerator_asks(digits: Digits) -> None:
+    description = hw_models.load("scalable_sparse_16x32").description
+    wide, known = hw_models.HardwareModel(description.model_copy(update={"round_to": 8})), digits.problem()
+    for asked, round_to in ((None, 8), (4, 4)):
+        settings = ProblemSettings(score_images=20, round_to=asked)
+        problem = Problem.of(digits.network, digits.card, digits.splits, wide, settings, measured=known.sensitivity)
+        batch = problem.space.uniform(4)
+        batch.granularity[:], batch.keep_ratio[:] = GRANULARITIES.index("filter"), 0.35
+        policy = problem.space.snapped(batch)
+        small = thinned(problem.bank.stitch(problem.choices(policy)), torch.zeros(1, 1, 8, 8), round_to)
+        rows, columns = problem.network.structure.kept_channels(policy)
+        for i, name in zip(problem.network.structure.layer_index, problem.network.layers, strict=True):
+            assert small.get_submodule(name).weight.shape[:2] == (rows[0, i], columns[0, i])
+            assert name == "linear" or rows[0, i] in {8: (8, 24), 4: (4, 8, 12, 24)}[round_to]
+        assert problem.costs(policy).energy_uj[0] < known.costs(known.space.uniform(8)).energy_uj[0]
+
+
+@pytest.mark.slow
+def test_a_cache_changes_nothing_but_the_time(digits: Digits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def never(*_arguments: object) -> None:
+        raise AssertionError("measured again")
+
+    plain, settings = digits.problem(), ProblemSettings(score_images=200, cache=str(tmp_path))
+    for _ in range(2):
+        kept = Problem.of(digits.network, digits.card, digits.splits, plain.hardware, settings)
+        assert kept.sensitivity == plain.sensitivity
+        policy = plain.space.snapped(plain.space.uniform(3))
+        assert kept.evaluate(policy, "test").score == plain.evaluate(policy, "test").score
+        monkeypatch.setattr("rlcompress.envs.problem.measure_sensitivity", never)
+
+
+def test_a_network_whose_outputs_are_constant_is_refused(digits: Digits) -> None:
+    model = copy.deepcopy(digits.model)
+    model.linear.weight.data.zero_()
+    model.linear.bias.data.zero_()
+    network = trace(model, torch.zeros(1, 1, 8, 8), name="digits_cnn")
+    with pytest.raises(RunError, match=r"gives the same outputs for every image, .*; check its weights"):
+        Problem.of(network, digits.card, digits.splits, hw_models.load("npu_int8"), ProblemSettings(score_images=20))
 
 
 def test_the_budget_ends_new_evaluations_only(problem: Problem) -> None:

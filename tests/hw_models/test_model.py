@@ -11,7 +11,15 @@ import rlcompress.hw_models.model
 from rlcompress import hw_models
 from rlcompress.errors import HardwareError, PolicyError
 from rlcompress.hw_models.parts import Residency
-from rlcompress.spec import ChoiceBatch, CompressionPolicy, LayerChoice, LayerSpec, NetworkReference, NetworkStructure
+from rlcompress.spec import (
+    ChoiceBatch,
+    CompressionPolicy,
+    LayerChoice,
+    LayerSpec,
+    NetworkReference,
+    NetworkStructure,
+    rounded_to,
+)
 from tests.hw_models.networks import residual_network, uniform, without_depthwise
 
 SPARSE = "scalable_sparse_16x32"
@@ -48,6 +56,25 @@ def test_a_policy_object_costs_what_its_choices_cost(structure):
     policy = CompressionPolicy.of(choices, network=network, hardware=SPARSE)
     assert model.cost(structure, policy).energy_uj == model.cost(structure, choices).energy_uj
     assert model.cost(structure, policy) is model.cost(structure, policy)
+
+
+def test_a_policy_says_to_what_multiples_its_channels_are_rounded(structure):
+    network = NetworkReference(name="n", fingerprint="0" * 16)
+    choices = {
+        **uniform(structure, weight_bits=3),
+        **dict.fromkeys(("one", "dw"), LayerChoice(granularity="filter", keep_ratio=0.5)),
+    }
+    rounded = rounded_to(structure.specs, 8)
+    model = hw_models.load(SPARSE)
+    policies = {n: CompressionPolicy.of(choices, network=network, hardware=SPARSE, round_to=n) for n in (1, 8)}
+    shapes = {n: [layer.shape[0] for layer in model.cost(structure, policy).layers] for n, policy in policies.items()}
+    assert shapes[1] != shapes[8]
+    assert all(channels % 8 == 0 for channels in shapes[8][1:3])
+    assert model.cost(structure, policies[8]).energy_uj == model.cost(rounded, choices).energy_uj
+    batch = model.costs(NetworkStructure(rounded), ChoiceBatch.of([choices], structure.layers))
+    assert batch.energy_uj[0] == pytest.approx(model.cost(rounded, choices).energy_uj)
+    assert hw_models.bops(structure, policies[8]) == hw_models.bops(rounded, choices)
+    assert model.cost(rounded, policies[1]).energy_uj == model.cost(structure, choices).energy_uj
 
 
 def test_networks_that_share_names_are_kept_apart():

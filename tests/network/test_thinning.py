@@ -1,8 +1,12 @@
 """A network with channels masked and the one with channels removed give the same logits."""
 
+from functools import cache
+
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional as F
 
@@ -147,6 +151,35 @@ def test_masked_equals_thinned(name, granularities, seed):
             assert rows == outputs[0, i]
         if choices[layer].granularity != "none" and not parted and bank.network.layers[layer].groups == 1:
             assert columns == inputs[0, i]
+
+
+@cache
+def rounding_bank(name, round_to):
+    network = trace(NETWORKS[name](), torch.zeros(1, *SHAPE)).with_round_to(round_to)
+    return Candidates(network, images(16, *SHAPE))
+
+
+@pytest.mark.parametrize("name", ["resnet", "mobile", "concatenation", "dense block"])
+@given(round_to=st.sampled_from([2, 3, 4]), seed=st.integers(0, 1000), bits=st.sampled_from([2, 4]), both=st.booleans())
+@settings(max_examples=5)
+def test_masks_costs_and_thinned_networks_keep_the_same_multiples(name, round_to, seed, bits, both):
+    bank = rounding_bank(name, round_to)
+    network, choices = bank.network, random_choices(bank, ("filter", "channel") if both else ("filter",), seed)
+    choices = {layer: choice.model_copy(update={"weight_bits": bits}) for layer, choice in choices.items()}
+    outputs, inputs = network.structure.kept_channels(ChoiceBatch.of([choices], network.structure.layers))
+    removed = list(bank.removed_classes(choices))
+    masked = bank.stitch(choices)
+    small = thinned(masked, torch.zeros(1, *SHAPE), round_to)
+    for i, (layer, spec) in zip(network.structure.layer_index, network.layers.items(), strict=True):
+        rows, columns = small.get_submodule(layer).weight.shape[:2]
+        assert int((~np.isin(network.classes[layer], removed)).sum()) == outputs[0, i]
+        assert (outputs[0, i] - rows) % round_to == 0  # at 2 bits, or where readers drop them, more channels may go
+        if bits == 4 and not both:
+            assert rows == outputs[0, i]
+        if bits == 4 and spec.groups == 1:
+            assert columns == inputs[0, i]
+    x = images(3, *SHAPE, seed=7)
+    torch.testing.assert_close(small(x), masked(x), atol=1e-3, rtol=1e-3)
 
 
 @pytest.mark.slow

@@ -4,7 +4,7 @@ import torch
 from rlcompress.candidates import Candidates
 from rlcompress.integer import lower
 from rlcompress.network.trace import trace
-from rlcompress.planning import ChoiceSpace, measure_sensitivity, sensitivity
+from rlcompress.planning import ChoiceSpace, measure_sensitivity
 from rlcompress.spec import GRANULARITIES, LayerChoice
 from tests.small_networks import InvertedResidual, OptionAResNet, images
 
@@ -67,16 +67,6 @@ def test_rows_of_8_bits_share_the_error_of_8_bits_everywhere(measured):
     assert sum(shares) == pytest.approx(mse(bank), rel=1e-3)
 
 
-def test_the_table_does_not_depend_on_how_many_images_fit(measured, monkeypatch):
-    bank, space, rows = measured
-    monkeypatch.setattr(sensitivity, "_CACHE_BYTES", 10_000)
-    progress = []
-    parts = measure_sensitivity(bank, space, X, lambda done, count: progress.append((done, count)))
-    assert progress[-1][0] == progress[-1][1] > len(rows)
-    for row in parts:
-        assert row.logit_mse == pytest.approx(rows[row.layer, row.factor, row.value].logit_mse, rel=1e-3, abs=1e-5)
-
-
 def test_everything_that_may_be_chosen_is_measured_once(measured):
     _, space, rows = measured
     for i, spec in enumerate(space.layers):
@@ -116,3 +106,12 @@ def test_more_bits_hurt_less(measured):
 def test_the_bank_is_left_as_it_was(measured):
     bank, _, _ = measured
     torch.testing.assert_close(bank.template()(X), bank.network.graph(X), atol=1e-5, rtol=1e-4)
+
+
+def test_a_bound_in_bytes_sets_how_many_images_run_at_once(measured):
+    bank, space, rows = measured
+    totals = []
+    parts = measure_sensitivity(bank, space, X, lambda _, count: totals.append(count), most_bytes=10_000)
+    assert totals[0] > len(rows)
+    for row in parts:
+        assert row.logit_mse == pytest.approx(rows[row.layer, row.factor, row.value].logit_mse, rel=1e-3, abs=1e-5)

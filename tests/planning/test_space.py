@@ -6,7 +6,16 @@ from hypothesis import strategies as st
 from rlcompress.errors import RunError
 from rlcompress.planning import ChoiceSpace
 from rlcompress.planning.planner import same
-from rlcompress.spec import GRANULARITIES, ChoiceBatch, CompressionPolicy, LayerChoice, NetworkReference, fingerprint
+from rlcompress.spec import (
+    GRANULARITIES,
+    ChoiceBatch,
+    CompressionPolicy,
+    LayerChoice,
+    NetworkReference,
+    NetworkStructure,
+    fingerprint,
+    rounded_to,
+)
 from tests.planning.structures import CHAIN, MIXED, RESIDUAL, batches, spec
 
 NAMES = RESIDUAL.layers
@@ -135,6 +144,19 @@ def test_layers_are_offered_what_their_shape_allows():
 def test_keep_ratios_snap_to_what_the_granularity_offers(granularity, asked, given):
     choice = snapped(ChoiceSpace(MIXED, granularities=GRANULARITIES), wide=pruned(granularity, asked))["wide"]
     assert choice == (LayerChoice() if given == 1.0 else pruned(granularity, given))
+
+
+def test_ratios_that_keep_the_same_multiples_are_offered_once():
+    structure = NetworkStructure(rounded_to(MIXED.specs, 4))
+    space = ChoiceSpace(structure, granularities=("filter", "channel", "element"))
+    granularity, keep = space.options(2)
+    for name in ("filter", "channel"):
+        assert keep[granularity == ALL[name]].tolist() == [0.25, 0.5, 0.75]  # of 16 channels 4, 8 and 12 stay
+    assert len(keep[granularity == ALL["element"]]) == 18
+    assert "channel" not in space.allowed(0)  # 3 inputs all stay
+    snap = snapped(space, wide=pruned("filter", 0.6), stem=pruned("filter", 0.9))
+    assert (snap["wide"].keep_ratio, snap["stem"], snap["depthwise"]) == (0.5, LayerChoice(), LayerChoice())
+    assert NetworkStructure(MIXED.specs).kept_channels(space.uniform(8))[0].tolist() == [[16] * 4]
 
 
 def test_granularities_without_a_ratio_above_the_least_are_not_offered():

@@ -42,6 +42,12 @@ def test_weights_on_a_grid_are_doubted(problem: Problem, digits: Digits) -> None
     assert doubt.startswith("the weights of 'conv3' take at most 256 values, so they are quantized already")
 
 
+def test_few_calibration_images_are_doubted(problem: Problem, digits: Digits) -> None:
+    few = replace(digits, splits=replace(digits.splits, calibration=digits.splits.calibration.part(slice(0, 5))))
+    assert "repair has 5 calibration images to go by" in _doubts(problem, few)[0]
+    assert _doubts(replace(problem, settings=replace(problem.settings, repair="t0")), few) == []
+
+
 def test_fixed_widths_are_told(problem: Problem, digits: Digits) -> None:
     told = _doubts(replace(problem, hardware=hw_models.load("npu_int8")), digits)
     assert [line.split(":")[0] for line in told] == [

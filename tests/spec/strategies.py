@@ -2,7 +2,7 @@
 
 from hypothesis import strategies as st
 
-from rlcompress.spec import GRANULARITIES, LayerChoice
+from rlcompress.spec import CRITERIA, GRANULARITIES, LayerChoice
 
 bits = st.sampled_from([*range(2, 9), 16])
 pruned_ratios = st.floats(0.0, 1.0, exclude_min=True, exclude_max=True)
@@ -13,7 +13,11 @@ def choices(draw: st.DrawFn) -> LayerChoice:
     granularity = draw(st.sampled_from(GRANULARITIES))
     keep_ratio = 1.0 if granularity == "none" else draw(pruned_ratios)
     return LayerChoice(
-        granularity=granularity, keep_ratio=keep_ratio, weight_bits=draw(bits), activation_bits=draw(bits)
+        granularity=granularity,
+        keep_ratio=keep_ratio,
+        criterion=draw(st.sampled_from(CRITERIA)),
+        weight_bits=draw(bits),
+        activation_bits=draw(bits),
     )
 
 

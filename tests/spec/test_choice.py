@@ -26,6 +26,18 @@ def test_keep_count_is_within_half_of_the_exact_share(count, steps):
     assert kept == 1 or abs(kept - exact) <= Fraction(1, 2)
 
 
+@given(count=st.integers(1, 5000), steps=st.integers(1, 20), round_to=st.integers(1, 64))
+def test_what_is_kept_is_the_nearest_multiple_or_everything(count, steps, round_to):
+    ratio = round(0.05 * steps, 10)
+    kept = keep_count(count, ratio, round_to)
+    assert 1 <= kept <= count
+    assert kept % round_to == 0 or kept == count
+    assert keep_count(count, 1.0, round_to) == count
+    if round_to <= kept < count and kept > round_to:
+        assert abs(kept - count * Fraction(steps, 20)) <= Fraction(round_to, 2)
+    assert kept >= keep_count(count, ratio - 0.025, round_to)
+
+
 def test_choices_are_frozen_and_equal_by_value():
     choice = LayerChoice(granularity="element", keep_ratio=0.5)
     assert {choice: 1}[LayerChoice(granularity="element", keep_ratio=0.5)] == 1

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rlcompress.errors import NetworkError
-from rlcompress.spec import ChoiceBatch, LayerChoice, LayerSpec, NetworkStructure, keep_count
+from rlcompress.spec import ChoiceBatch, LayerChoice, LayerSpec, NetworkStructure, keep_count, rounded_to
 
 
 def spec(name, k, c, inputs=(), *, coupling=None, kind="conv", **more):
@@ -78,6 +78,20 @@ def test_strata_are_kept_each_on_its_own(strata, steps):
     assert outputs["a"] == inputs["b"] == sum(keep_count(n, ratio) for n in strata)
 
 
+@given(
+    strata=st.lists(st.integers(1, 40), min_size=1, max_size=4), steps=st.integers(1, 19), round_to=st.integers(1, 16)
+)
+def test_multiples_of_every_stratum_and_of_the_inputs_are_kept(strata, steps, round_to):
+    count, ratio = sum(strata), round(0.05 * steps, 10)
+    specs = [spec("a", count, 3, coupling="a", strata=tuple(strata)), spec("b", 2, count, ("a",))]
+    structure = NetworkStructure(rounded_to(specs, round_to))
+    outputs, inputs = kept(structure, a=pruned("filter", ratio))
+    assert outputs["a"] == inputs["b"] == sum(keep_count(n, ratio, round_to) for n in strata)
+    outputs, inputs = kept(structure, b=pruned("channel", ratio))
+    assert outputs["a"] == count
+    assert inputs["b"] == count or inputs["b"] % round_to == 0
+
+
 def test_many_policies_at_once_are_each_alone():
     structure = NetworkStructure(RESIDUAL)
     dense = {name: LayerChoice() for name in structure.layers}
@@ -110,6 +124,7 @@ def test_counts_of_a_layer():
     ("changes", "message"),
     [
         ({"kind": "lstm"}, "layer 'a': unknown kind 'lstm'; choose from conv, depthwise, linear, matmul, pool, add"),
+        ({"round_to": 0}, "layer 'a': every size must be 1 to 1000000000"),
         ({"stride": 0}, "layer 'a': every size must be 1 to 1000000000"),
         ({"strata": (2, 5)}, r"layer 'a': strata \(2, 5\) do not add up to 8"),
         ({"input_density": 1.5}, "layer 'a': input_density 1.5 is not between 0 and 1"),

@@ -11,7 +11,7 @@ import pytest
 from safetensors.torch import save_file
 
 from rlcompress.errors import HardwareError, RunError
-from rlcompress.sweeps import Job, Sweep, run_sweep
+from rlcompress.sweeps import Job, Sweep, run_jobs, run_sweep
 from rlcompress.sweeps import run as run_module
 from rlcompress.sweeps.cluster import Cluster
 from rlcompress.sweeps.job import note_failure, run_job
@@ -76,6 +76,13 @@ def test_a_sweep_goes_on_where_it_was_interrupted(
     assert searched == [0, 2, 3]
 
 
+def test_jobs_of_several_sweeps_share_a_folder(searched: list[int], tmp_path: Path) -> None:
+    first, both = sweep_of(seeds=[0]).jobs, [*sweep_of(seeds=[2]).jobs, *sweep_of(seeds=[0]).jobs]
+    run_jobs(first, tmp_path / "out")
+    assert [row.seed for row in run_jobs(both, tmp_path / "out")] == [2, 0]
+    assert searched == [0, 2]
+
+
 def test_another_sweep_keeps_out_of_the_folder(searched: list[int], tmp_path: Path) -> None:
     run_sweep(sweep_of(), tmp_path / "out")
     with pytest.raises(RunError, match="is not empty"):
@@ -97,6 +104,7 @@ def test_a_damaged_result_is_a_row_that_says_so(searched: list[int], tmp_path: P
     [
         ({"agents": ["nobody"]}, RunError, "unknown agent 'nobody'"),
         ({"hardware": ["abacus"]}, HardwareError, "abacus"),
+        ({"networks": [{"network": "vdsr", "data": "digits", "weights": "w"}]}, RunError, "weights w: no such file"),
         ({"settings": {"colour": 1}}, RunError, "unknown setting 'colour'"),
         ({"settings": {"min_bits": "two", "score_images": "x"}}, RunError, "of the wrong kind"),
     ],

@@ -8,6 +8,7 @@ from stable_baselines3.common.type_aliases import MaybeCallback
 
 from rlcompress.envs import BudgetSpent, Problem
 from rlcompress.errors import RunError
+from rlcompress.searches.methods.balaskas import balaskas2023
 from rlcompress.searches.methods.base import Method
 from rlcompress.searches.methods.composite import composite
 from rlcompress.searches.methods.genetic import nsga2
@@ -31,12 +32,13 @@ METHODS: dict[str, Method] = {
     "nsga2-cold": partial(nsga2, cold=True),
     "tpe": tpe,
     "tpe-cold": partial(tpe, cold=True),
+    "balaskas2023": balaskas2023,
     "uniform": uniform,
     "random": random,
 }
 """Name on the command line -> method."""
 
-LEARNING = ("composite", "composite-cold", "td3", "ddpg", "sac", "ppo")
+LEARNING = ("composite", "composite-cold", "td3", "ddpg", "sac", "ppo", "balaskas2023")
 """Methods that are agents of Stable-Baselines3's kind, with callbacks."""
 
 

@@ -20,11 +20,12 @@ def stock(algorithm: type[DDPG | PPO | SAC | TD3]) -> Method:
         env = FlattenAction(CompressionEnv(problem, max_drop=settings.candidate_goals[0], planned=False, source=name))
         agent = algorithm("MlpPolicy", env, seed=settings.seed, device="cpu")
         with watch.over(agent):
-            _learn(agent, problem, settings, watch)
+            learn(agent, problem, settings, watch)
 
     return method
 
 
-def _learn(agent: BaseAlgorithm, problem: Problem, settings: SearchSettings, watch: Watch) -> None:
+def learn(agent: BaseAlgorithm, problem: Problem, settings: SearchSettings, watch: Watch) -> None:
+    """Let an agent act on a problem until the budget is spent or it repeats itself."""
     episodes = _EPISODES_PER_EVALUATION * (settings.evaluations or _ENDLESS)
     agent.learn(total_timesteps=episodes * len(problem.space.layers), callback=watch.callbacks)

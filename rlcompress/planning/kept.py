@@ -1,0 +1,34 @@
+"""Sensitivity tables that other runs have measured."""
+
+import json
+from collections.abc import Callable
+from dataclasses import astuple
+
+import torch
+from torch import Tensor
+
+from rlcompress.candidates import Candidates, Key
+from rlcompress.planning.sensitivity import SensitivityRow
+from rlcompress.planning.space import ChoiceSpace
+
+
+def kept_sensitivity(
+    bank: Candidates, space: ChoiceSpace, images: int, measure: Callable[[], list[SensitivityRow]]
+) -> list[SensitivityRow]:
+    """What ``measure`` gives, from the bank's cache where that has it.
+
+    Args:
+        bank: that is measured with.
+        space: that is measured.
+        images: how many calibration images, the last ones, it is measured on.
+        measure: measures the table.
+    """
+
+    def compute() -> dict[str, Tensor]:
+        text = json.dumps([astuple(row) for row in measure()])
+        return {"rows": torch.frombuffer(bytearray(text.encode()), dtype=torch.uint8)}
+
+    numbers = (images, space.min_bits, space.max_bits, space.end_bits, space.min_keep_ratio)
+    key: Key = ("sensitivity", *numbers, *space.granularities)
+    text = bytes(bank.kept(key, compute)["rows"].tolist()).decode()
+    return [SensitivityRow(*row) for row in json.loads(text)]

@@ -1,0 +1,52 @@
+"""Layers whose Hessian is singular, badly scaled or zero are compressed to finite weights."""
+
+import pytest
+import torch
+
+from rlcompress.candidates.layer import DenseLayer, Pruning, compress
+from rlcompress.pruning import CRITERIA
+
+_ROWS, _COLUMNS = 4, 36
+
+
+def _moments(x):
+    return x @ x.T / x.shape[1]
+
+
+def _hessians():
+    draw = torch.Generator().manual_seed(0)
+    noise = torch.randn(_COLUMNS, 200, generator=draw)
+    shared = torch.randn(1, 200, generator=draw)
+    loud = noise.clone()
+    loud[0] *= 1e6
+    return {
+        "constant inputs": torch.ones(_COLUMNS, _COLUMNS),
+        "collinear inputs": _moments(torch.arange(1.0, _COLUMNS + 1)[:, None] * shared),
+        "nearly collinear inputs": _moments(1e3 * shared + 1e-4 * noise),
+        "fewer images than inputs": _moments(noise[:, :3]),
+        "indefinite by rounding": torch.ones(_COLUMNS, _COLUMNS) - 1e-3 * torch.eye(_COLUMNS),
+        "one loud input": _moments(loud),
+        "dead inputs": torch.zeros(_COLUMNS, _COLUMNS),
+        "subnormal inputs": torch.full((_COLUMNS, _COLUMNS), 1e-42),
+    }
+
+
+HESSIANS = _hessians()
+
+
+@pytest.mark.parametrize("criterion", CRITERIA)
+@pytest.mark.parametrize("name", HESSIANS)
+@pytest.mark.parametrize("power", [1.0, 0.0], ids=["live weights", "dead weights"])
+def test_codes_and_scales_are_finite_and_the_outputs_stay(name, criterion, power):
+    weight = power * torch.randn(_ROWS, 4, 3, 3, generator=torch.Generator().manual_seed(1))
+    hessian = HESSIANS[name]
+    layer = DenseLayer(weight, hessian[None], weight.abs())
+    every = torch.ones(_ROWS, dtype=torch.bool)
+    for pruning in (Pruning("none", 1.0, criterion), Pruning("element", 0.5, criterion)):
+        for bits, compressed in compress(layer, every, every, pruning, (2, 8)).items():
+            assert compressed.dequantized().isfinite().all()
+            assert (compressed.scale > 0).all()
+            if bits == 8 and pruning.granularity == "none":
+                error = (compressed.dequantized() - weight).flatten(1)
+                powers = [((w @ hessian) * w).sum() for w in (error, weight.flatten(1))]
+                assert powers[0] <= 1e-3 * powers[1] + 1e-30
