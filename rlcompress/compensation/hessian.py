@@ -30,7 +30,7 @@ def input_hessians(network: nn.Module, layers: Iterable[str], images: Tensor) ->
     """
     hessians = InputHessians()
     visit_inputs(network, layers, images, hessians.add)
-    return hessians.result
+    return hessians.result()
 
 
 class InputHessians:
@@ -46,10 +46,9 @@ class InputHessians:
         self._sums[name] = self._sums[name].add_(hessian) if name in self._sums else hessian
         self._columns[name] = self._columns.get(name, 0) + count
 
-    @property
     def result(self) -> dict[str, Tensor]:
-        """Layer name -> [G, D, D]."""
-        return {name: hessian / self._columns[name] for name, hessian in self._sums.items()}
+        """Layer name -> [G, D, D]; ends the sum, whose memory it takes."""
+        return {name: hessian.div_(self._columns[name]) for name, hessian in self._sums.items()}
 
 
 def _second_moment(layer: WeightedLayer, x: Tensor, number: int, chunks: int) -> tuple[Tensor, int]:

@@ -24,7 +24,6 @@ class InputMeans:
         self._sums[name] = self._sums[name] + column if name in self._sums else column
         self._images[name] = self._images.get(name, 0) + len(x)
 
-    @property
     def result(self) -> dict[str, Tensor]:
         """Layer name -> [G, D], in the order of `input_hessians`."""
         return {name: total / self._images[name] for name, total in self._sums.items()}

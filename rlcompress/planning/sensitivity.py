@@ -19,7 +19,7 @@ _BITS = (2, 3, 4, 5, 6)
 _REFERENCE_BITS = 8
 _SHARED_BY = 4.0  # bits whose errors say who causes the reference's; clear of the noise of rounding
 _KEEP_RATIOS = (0.8, 0.6, 0.4, 0.2)
-_BATCH = 64  # images
+_BATCH_VALUES = 64 * 3 * 56 * 56  # of images, as caches want it
 
 Change = tuple[int, str, float]
 """Layer position, factor, value."""
@@ -49,9 +49,9 @@ def measure_sensitivity(
     space: ChoiceSpace,
     images: Tensor,
     on_row: Callable[[int, int], None] | None = None,
+    most_bytes: int = 200_000_000,
     *,
     engine: str = "auto",
-    most_bytes: int = 200_000_000,
 ) -> list[SensitivityRow]:
     """Measure every factor of every layer on images [N, C, H, W], in integers as candidates are scored.
 
@@ -70,15 +70,15 @@ def measure_sensitivity(
         images: normalised training images.
         on_row: called with (changes run, changes to run), each once for as many images as the memory for stored
             tensors allows.
-        engine: what executes the networks, see `rlcompress.integer.ENGINES`; the rows do not depend on it.
         most_bytes: that stored tensors may take at a time; one image's are held whatever they take.
+        engine: what executes the networks, see `rlcompress.integer.ENGINES`; the rows do not depend on it.
     """
     changes = [change for change in _changes(space) if not _is_reference(change)]
     reference = Reference(bank.stitch_locally(_choices(bank, space)), engine=engine)
     own, changed = np.zeros(2), np.zeros((len(changes), 2))
     chunks = images.split(_chunk_images(reference, images, most_bytes))
     for number, chunk in enumerate(chunks):
-        batches = [part.contiguous(memory_format=torch.channels_last) for part in chunk.split(_BATCH)]
+        batches = _batches(chunk)
         with torch.no_grad():
             dense = torch.cat([bank.network.graph(batch) for batch in batches])
         kept, outputs = zip(*(reference.run(batch) for batch in batches), strict=True)
@@ -157,6 +157,11 @@ def _distances(logits: Tensor, dense: Tensor) -> tuple[float, float]:
     """Squared error and clipped divergence, summed over images."""
     count = len(dense)
     return count * float((logits - dense).square().mean()), count * float(clipped_kl(logits, dense).mean())
+
+
+def _batches(images: Tensor) -> list[Tensor]:
+    size = max(1, min(64, _BATCH_VALUES // images[0].numel()))
+    return [batch.contiguous(memory_format=torch.channels_last) for batch in images.split(size)]
 
 
 def _chunk_images(reference: Reference, images: Tensor, most_bytes: int) -> int:

@@ -20,7 +20,7 @@ def test_moments_are_those_of_running_the_layer_on_dense_inputs(name):
     layer = net.get_submodule(name)
     means = InputMeans()
     visit_inputs(net, [name], x, means.add)
-    hessian, mean = input_hessians(net, [name], x)[name], means.result[name]
+    hessian, mean = input_hessians(net, [name], x)[name], means.result()[name]
     layer.weight.data = layer.weight + 0.1 * torch.randn(layer.weight.shape, generator=torch.Generator().manual_seed(3))
     found = local_moments(layer.weight.detach(), layer.bias.detach(), hessian, mean)
     wanted: Moments = output_moments(net, [name], x)[name]
