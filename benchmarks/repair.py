@@ -5,10 +5,10 @@
     python -m benchmarks.repair --network cifar_resnet20 --weights W.safetensors --data cifar10:DIR --speed
 
 Prints one row a setting (first and last layer at 8 bits): the metric on the test images without repair (largest
-weights kept, rounded to nearest, calibrated ranges) and of each tier's final network, executed in integers.
-``--defaults``: the drop in points and 1000 x the clipped KL divergence on 2,000 search images (training images) when
-one default is changed, by which the defaults are chosen. ``--speed``: seconds of the dense network, of the Hessians and
-of a sweep over 7 bit-widths x 5 sparsities in every layer, best of three, and the peak memory.
+weights kept, rounded to nearest, calibrated ranges) and of the final network of each of ``--tiers``, executed in
+integers. ``--defaults``: the drop in points and 1000 x the clipped KL divergence on 2,000 search images (training
+images) when one default is changed, by which the defaults are chosen. ``--speed``: seconds of the dense network, of the
+Hessians and of a sweep over 7 bit-widths x 5 sparsities in every layer, best of three, and the peak memory.
 """
 
 import argparse
@@ -19,21 +19,18 @@ from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor, fx
+from torch import Tensor
 
 from rlcompress.candidates import TIERS, Candidates, calibration_images
 from rlcompress.candidates.layer import DenseLayer, Pruning, compress
-from rlcompress.candidates.template import quantizable, quantizer_name
+from rlcompress.candidates.template import quantizable
 from rlcompress.compensation import input_hessians
 from rlcompress.data import DataSplits, load_data
 from rlcompress.evaluation import Evaluator
 from rlcompress.integer import lower
 from rlcompress.network.cards import NetworkCard
-from rlcompress.network.layers import column, weighted
 from rlcompress.network.trace import TracedNetwork, trace
 from rlcompress.network.weights import build
-from rlcompress.pruning import GRANULARITY_MASKS
-from rlcompress.quantization import QuantizedWeight, fit_scale, keep_codes, largest_code
 from rlcompress.spec import LayerChoice, applies
 
 SETTINGS: dict[str, tuple[str, float, int, int]] = {
@@ -78,45 +75,30 @@ def uniform(network: TracedNetwork, setting: str) -> dict[str, LayerChoice]:
     return choices
 
 
-def unrepaired(bank: Candidates, choices: dict[str, LayerChoice]) -> fx.GraphModule:
-    """Magnitude pruning and rounding to nearest, nothing made up for."""
-    network = bank.template()
-    for name, choice in choices.items():
-        layer = weighted(network, name)
-        importance = layer.weight.abs().flatten(2) if layer.weight.dim() == 4 else layer.weight.abs()[..., None]
-        mask = GRANULARITY_MASKS[choice.granularity](importance, choice.keep_ratio).view_as(layer.weight)
-        weight = layer.weight * mask
-        limit, scale = largest_code(choice.weight_bits), fit_scale(weight, choice.weight_bits)
-        codes = (weight / column(scale, weight, dim=0)).round().clamp(-limit, limit)
-        rounded = QuantizedWeight(codes.to(torch.int8), scale)
-        layer.weight.copy_(rounded.dequantized())
-        keep_codes(layer, rounded)
-        quantizer = network.get_submodule(quantizer_name(bank.network.reads[name]))
-        quantizer.range = bank.range(name, choice.activation_bits)  # type: ignore[assignment]
-    return network
-
-
 def repaired_rows(
-    network: TracedNetwork, card: NetworkCard, data: DataSplits, settings: Sequence[str]
+    network: TracedNetwork, card: NetworkCard, data: DataSplits, settings: Sequence[str], tiers: Sequence[str]
 ) -> Iterator[str]:
     def load() -> Tensor:
         return data.calibration.normalized(slice(None), card.mean, card.std)
 
     evaluator = Evaluator(network.graph, data.test, card)
     further = partial(data.learning, card.mean, card.std)
-    banks = {
-        tier: Candidates(network, calibration_images(network, tier, card, load), learning=further, repair=tier)
-        for tier in TIERS
-    }
-    yield f"| setting | without repair | {' | '.join(TIERS)} |\n|---|---|{'---|' * len(TIERS)}"
-    yield "| dense fp32" + f" | {evaluator.dense.metric:.2f}" * (1 + len(TIERS)) + " |"
+    banks = [Candidates(network, load(), repair="none", criterion="l1")]
+    banks += [
+        Candidates(network, calibration_images(network, tier, card, load), learning=further, repair=tier)
+        for tier in tiers
+    ]
+    yield f"| setting | without repair | {' | '.join(tiers)} |\n|---|---|{'---|' * len(tiers)}"
+    yield "| dense fp32" + f" | {evaluator.dense.metric:.2f}" * len(banks) + " |"
     for setting in settings:
         choices = uniform(network, setting)
-        networks = [unrepaired(banks["t1"], choices), *(bank.final(choices) for bank in banks.values())]
-        yield f"| {setting} | {' | '.join(f'{evaluator.score(lower(n)).metric:.2f}' for n in networks)} |"
+        metrics = [evaluator.score(lower(bank.final(choices))).metric for bank in banks]
+        yield f"| {setting} | {' | '.join(f'{metric:.2f}' for metric in metrics)} |"
 
 
-def default_rows(network: TracedNetwork, card: NetworkCard, data: DataSplits, settings: Sequence[str]) -> Iterator[str]:
+def default_rows(
+    network: TracedNetwork, card: NetworkCard, data: DataSplits, settings: Sequence[str], _tiers: Sequence[str]
+) -> Iterator[str]:
     evaluator = Evaluator(network.graph, data.search.part(slice(0, SEARCH_IMAGES)), card)
     calibration = data.calibration.normalized(slice(None), card.mean, card.std)
     yield f"| changed | {' | '.join(settings)} |\n|---|{'---|' * len(settings)}"
@@ -130,7 +112,9 @@ def default_rows(network: TracedNetwork, card: NetworkCard, data: DataSplits, se
         yield f"| {label} | {' | '.join(cells)} |"
 
 
-def speed_rows(network: TracedNetwork, card: NetworkCard, data: DataSplits, _settings: Sequence[str]) -> Iterator[str]:
+def speed_rows(
+    network: TracedNetwork, card: NetworkCard, data: DataSplits, _settings: Sequence[str], _tiers: Sequence[str]
+) -> Iterator[str]:
     images = data.calibration.normalized(slice(0, HESSIAN_IMAGES), card.mean, card.std)
     images = images.contiguous(memory_format=torch.channels_last)
     graph = quantizable(network).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -175,12 +159,13 @@ def main() -> None:
     parser.add_argument("--defaults", action="store_true", help="what each default of the repair is worth")
     parser.add_argument("--speed", action="store_true", help="time and memory of the bank")
     parser.add_argument("--settings", nargs="+", choices=SETTINGS, default=list(SETTINGS))
+    parser.add_argument("--tiers", nargs="+", choices=TIERS, default=["t0", "t1", "t2"])
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     module, card = build(arguments.network, arguments.weights)
     network = trace(module, torch.zeros(1, *card.input_shape), name=card.name)
     rows = speed_rows if arguments.speed else default_rows if arguments.defaults else repaired_rows
-    for row in rows(network, card, load_data(arguments.data), arguments.settings):
+    for row in rows(network, card, load_data(arguments.data), arguments.settings, arguments.tiers):
         print(row, flush=True)
 
 

@@ -1,7 +1,7 @@
 """`Candidates`: compressed layers, computed once and stitched into networks."""
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import astuple
 from pathlib import Path
 
@@ -21,24 +21,27 @@ from rlcompress.candidates.fingerprint import bank_fingerprint
 from rlcompress.candidates.layer import DenseLayer, Pruning, compress, importance
 from rlcompress.candidates.memo import Memo
 from rlcompress.candidates.store import BankStore, Key
-from rlcompress.candidates.template import StoredTensors, lean_copy, quantizable, quantizer_name
+from rlcompress.candidates.template import StoredTensors, lean_copy, quantizable, quantizer_name, with_modules
 from rlcompress.candidates.tiers import check_tier
 from rlcompress.compensation import (
+    InputHessians,
+    InputMeans,
     RoundedLayer,
     affine_to,
-    input_hessians,
-    input_means,
     local_moments,
     loss_gradients,
     match_moments,
     output_moments,
     rescale,
+    visit_inputs,
 )
 from rlcompress.errors import RunError
-from rlcompress.network.layers import bias_of, weighted
+from rlcompress.memory import MemoryShares
+from rlcompress.network.layers import WeightedLayer, bias_of, weighted
 from rlcompress.network.trace import TracedNetwork
 from rlcompress.pruning import CRITERIA, NEED_GRADIENTS, filter_classes
 from rlcompress.quantization import (
+    ActivationQuantizer,
     ActivationRange,
     QuantizedWeight,
     fit_ranges,
@@ -49,9 +52,8 @@ from rlcompress.quantization import (
 from rlcompress.spec import REFERENCE_BITS, LayerChoice
 
 _WIDTHS = (2, 3, 4, 5, 6, 7, 8, REFERENCE_BITS)
+_CORRECTED_SHARE = 4  # of the bank's memory that corrected layers take beside it; each has codes of one width
 _RANGE_SAMPLES = 32768  # values per tensor that activation ranges are fitted on
-_BANK_BYTES = 400_000_000
-_FINAL_BYTES = 200_000_000
 CORRECTIONS = ("paired", "local")
 """How stitched networks get the dense network's moments; final ones are always paired."""
 
@@ -70,6 +72,7 @@ class Candidates:
         range_norm: exponent of the error that activation ranges make least, see `fit_ranges`.
         correction: ``paired`` runs every stitched network on the correction images; ``local`` runs nothing and takes
             what each layer does to its own outputs from its inputs' moments, see `docs/results.md`.
+        memory: bounds of the compressed layers and finished networks that are kept.
         cache: folder in which Hessians and compressed layers are kept for other runs, see `BankStore`; None for none.
             Everything is the same with it and without it.
 
@@ -92,6 +95,7 @@ class Candidates:
         correction_images: int = 64,
         range_norm: float = 3.0,
         correction: str = "paired",
+        memory: MemoryShares | None = None,
         cache: str | Path | None = None,
     ) -> None:
         check_weights(network)
@@ -104,21 +108,18 @@ class Candidates:
         self.network = network
         self.repair = repair
         self._criterion = criterion
+        self._correction = correction
         self._template = quantizable(network).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._images = calibration[:correction_images].contiguous(memory_format=torch.channels_last)
         self._moments = output_moments(self._template, network.layers, self._images)
-        self._store: BankStore | None = None
-        if cache is not None:
-            settings = {
-                "criterion": criterion, "correction": correction, "range_norm": range_norm,
-                "compensated": repair != "none",
-                "images": [hessian_images, correction_images],
-                "round_to": [spec.round_to for spec in network.specs],
-            }  # fmt: skip
-            fingerprint = bank_fingerprint(self._template, calibration, self._moments, settings)
-            self._store = BankStore(Path(cache), fingerprint)
+        settings = {
+            "criterion": criterion, "correction": correction, "range_norm": range_norm, "compensated": repair != "none",
+            "images": [hessian_images, correction_images], "round_to": [spec.round_to for spec in network.specs],
+        }  # fmt: skip
+        self._store = None if cache is None else self._store_in(Path(cache), calibration, settings)
         images = calibration[:hessian_images]
-        hessians = self.kept(["hessians"], lambda: input_hessians(self._template, network.layers, images))
+        moments = self.kept(["inputs"], lambda: _input_moments(self._template, network.layers, images))
+        hessians, self._means = ({n: moments[f"{kind} {n}"] for n in network.layers} for kind in ("second", "mean"))
         check_hessians(hessians)
         gradients: dict[str, Tensor] = {}
         if criterion in NEED_GRADIENTS:
@@ -134,20 +135,22 @@ class Candidates:
         self.learning_images = len(finishing) if repair == "t2" else 0
         """How many images learned rounding looks at."""
         self._finisher = Finisher(self._template, finishing, self._moments, correction_images)
-        stored = _stored_tensors(self._template, set(network.reads.values()), self._images)
-        self._ranges = {name: fit_ranges(_samples(name, x), _WIDTHS, range_norm) for name, x in stored.items()}
-        nonzero = {name: float((x != 0).float().mean()) for name, x in stored.items()}
+        stored = _stored_samples(self._template, set(network.reads.values()), self._images)
+        self._ranges = {name: fit_ranges(samples, _WIDTHS, range_norm) for name, (samples, _) in stored.items()}
+        nonzero = {name: share for name, (_, share) in stored.items()}
         self.densities = {layer: nonzero[name] for layer, name in network.reads.items()}
         """Layer name -> share of nonzero inputs on the calibration images."""
-        self._means: dict[str, Tensor] = {}
-        if correction == "local":
-            self._means = input_means(self._template, network.layers, images)
         self._removed = Memo(self._removed_classes)
-        self._weights = Memo(self._compress, _BANK_BYTES, _stored_bytes)
-        self._affine = Memo(self._local_affine, _BANK_BYTES, _affine_bytes)
-        self._finals = Memo(self._finish, _FINAL_BYTES, _network_bytes)
+        memory = memory or MemoryShares()
+        self._weights = Memo(self._compress, memory.bank, _stored_bytes)
+        self._corrected = Memo(self._correct, memory.bank // _CORRECTED_SHARE, _module_bytes)
+        self._quantizer = Memo(self._quantizer_of)
+        self._finals = Memo(self._finish, memory.finals, _module_bytes)
         self.on_step: OnStep | None = None
         """Called with (steps done, steps in all) of learned rounding."""
+
+    def _store_in(self, folder: Path, calibration: Tensor, settings: Mapping[str, object]) -> BankStore:
+        return BankStore(folder, bank_fingerprint(self._template, calibration, self._moments, settings))
 
     def kept(self, key: Key, compute: Callable[[], Mapping[str, Tensor]]) -> dict[str, Tensor]:
         """What ``compute`` gives for this network, images and settings, from the cache where that has it."""
@@ -195,43 +198,56 @@ class Candidates:
             A module in eval mode, channels_last, that maps images [N, C, H, W] to the network's output. Its graph is
             shared between all of them; copy it (`copy.deepcopy`) before changing it.
         """
-        if self.repair == "none":
-            return self._uncorrected(choices)
-        if not self._means:
-            return self._paired(choices)
-        network, removed = self._uncorrected(choices), self.removed_classes(choices)
+        paired = self._correction == "paired" and self.repair != "none"
+        return self._paired(choices) if paired else self.stitch_locally(choices)
+
+    def stitch_locally(self, choices: Mapping[str, LayerChoice]) -> fx.GraphModule:
+        """`stitch` with local correction, whatever the bank's own; without any where nothing is repaired.
+
+        Networks share the layers that they have in common, so leave them as they are.
+        """
+        removed, layers = self.removed_classes(choices), {}
         for name, choice in choices.items():
-            key = (name, self._pruning(choice), removed & self._seen[name], choice.weight_bits)
-            rescale(weighted(network, name), *self._affine(*key))
-        return network
+            check_applies(self.network.layers[name], choice)
+            layers[name] = self._corrected(name, self._pruning(choice), removed & self._seen[name], choice.weight_bits)
+        quantizers = {stored: self._quantizer(stored, bits) for stored, bits in self._widths(choices).items()}
+        return self._stitched(layers, quantizers)
 
     def _paired(self, choices: Mapping[str, LayerChoice]) -> fx.GraphModule:
-        network = self._uncorrected(choices)
+        removed = self.removed_classes(choices)
+        layers = {name: self._layer(name, self.weights(name, choices), removed) for name in self.network.layers}
+        quantizers = {stored: self._quantizer_of(stored, bits) for stored, bits in self._widths(choices).items()}
+        network = self._stitched(layers, quantizers)
         match_moments(network, self._moments, self._images)
         return network
 
-    def _uncorrected(self, choices: Mapping[str, LayerChoice]) -> fx.GraphModule:
-        network = lean_copy(self._template)
-        removed = list(self.removed_classes(choices))
-        for name in self.network.layers:
-            layer, weight = weighted(network, name), self.weights(name, choices)
-            live = torch.from_numpy(~np.isin(self.network.classes[name], removed))
-            layout = torch.channels_last if weight.codes.dim() == 4 else torch.contiguous_format
-            layer.weight = _fixed(weight.dequantized().contiguous(memory_format=layout))
-            layer.bias = _fixed(bias_of(layer) * live)
-            keep_codes(layer, weight)
-        for stored, bits in self._widths(choices).items():
-            network.get_submodule(quantizer_name(stored)).range = self._ranges[stored][bits]  # type: ignore[assignment]
-        return network
+    def _stitched(self, layers: Mapping[str, nn.Module], quantizers: Mapping[str, nn.Module]) -> fx.GraphModule:
+        """The template with layers by their names and quantizers by those of the tensors that they round."""
+        named = {quantizer_name(stored): quantizer for stored, quantizer in quantizers.items()}
+        return with_modules(self._template, {**layers, **named})
 
-    def _local_affine(self, layer: str, pruning: Pruning, removed: frozenset[int], bits: int) -> tuple[Tensor, Tensor]:
-        """Gain and shift [K] that give a compressed layer the dense layer's moments on the dense network's inputs."""
-        weight = self._weights(layer, pruning, removed)[bits].dequantized()
-        outputs, _ = self._live(layer, removed)
-        dense, bias = self._dense[layer], bias_of(weighted(self._template, layer))
-        seen = dense.hessian, self._means[layer]
-        have, want = local_moments(weight, bias * outputs, *seen), local_moments(dense.weight, bias, *seen)
-        return affine_to(have, want, ~outputs)
+    def _quantizer_of(self, stored: str, bits: int) -> ActivationQuantizer:
+        quantizer = ActivationQuantizer()
+        quantizer.range = self._ranges[stored][bits]
+        return quantizer
+
+    def _layer(self, name: str, weight: QuantizedWeight, removed: frozenset[int]) -> WeightedLayer:
+        """A layer with compressed weights; removed outputs lose their bias."""
+        layer = lean_copy(weighted(self._template, name))
+        layout = torch.channels_last if weight.codes.dim() == 4 else torch.contiguous_format
+        layer.weight = _fixed(weight.dequantized().contiguous(memory_format=layout))
+        layer.bias = _fixed(bias_of(layer) * self._live(name, removed)[0])
+        keep_codes(layer, weight)
+        return layer
+
+    def _correct(self, name: str, pruning: Pruning, removed: frozenset[int], bits: int) -> WeightedLayer:
+        """A compressed layer with the dense layer's moments on the dense network's inputs."""
+        layer = self._layer(name, self._weights(name, pruning, removed)[bits], removed)
+        if self.repair != "none":
+            dense, seen = weighted(self._template, name), (self._dense[name].hessian, self._means[name])
+            have, want = (local_moments(part.weight, bias_of(part), *seen) for part in (layer, dense))
+            rescale(layer, *affine_to(have, want, ~self._live(name, removed)[0]))
+        return layer
 
     def final(self, choices: Mapping[str, LayerChoice]) -> fx.GraphModule:
         """`stitch` with the repair that only policies that are kept get: the same choices give the same network.
@@ -251,7 +267,7 @@ class Candidates:
     def _finish(self, *entries: tuple[str, LayerChoice]) -> fx.GraphModule:
         choices = dict(entries)
         if self.repair == "none":
-            return self._uncorrected(choices)
+            return self.stitch_locally(choices)
         network = self._finisher.tuned(self._paired(choices))
         if self.repair == "t2":
             layers = {name: self._rounded(name, choices, network) for name in self.network.layers}
@@ -319,8 +335,12 @@ def _unpacked(tensors: Mapping[str, Tensor]) -> dict[int, QuantizedWeight]:
     return {bits: QuantizedWeight(tensors[f"codes {bits}"], tensors[f"scale {bits}"]) for bits in _WIDTHS}
 
 
-def _affine_bytes(affine: tuple[Tensor, Tensor]) -> int:
-    return sum(tensor.nbytes for tensor in affine)
+def _input_moments(network: nn.Module, layers: Iterable[str], images: Tensor) -> dict[str, Tensor]:
+    """What `input_hessians` gives, as ``second NAME``, and the means of the same inputs, as ``mean NAME``."""
+    hessians, means = InputHessians(), InputMeans()
+    visit_inputs(network, layers, images, hessians.add, means.add)
+    kinds = {"second": hessians.result(), "mean": means.result()}
+    return {f"{kind} {name}": tensor for kind, found in kinds.items() for name, tensor in found.items()}
 
 
 def _fixed(tensor: Tensor) -> nn.Parameter:
@@ -331,19 +351,20 @@ def _stored_bytes(weights: dict[int, QuantizedWeight]) -> int:
     return sum(weight.codes.nbytes + weight.scale.nbytes for weight in weights.values())
 
 
-def _network_bytes(network: fx.GraphModule) -> int:
-    return sum(tensor.nbytes for tensor in (*network.parameters(), *network.buffers()))
+def _module_bytes(module: nn.Module) -> int:
+    return sum(tensor.nbytes for tensor in (*module.parameters(), *module.buffers()))
 
 
 @torch.no_grad()
-def _stored_tensors(graph: fx.GraphModule, names: set[str], images: Tensor) -> dict[str, Tensor]:
-    run = StoredTensors(graph, names)
+def _stored_samples(graph: fx.GraphModule, names: set[str], images: Tensor) -> dict[str, tuple[Tensor, float]]:
+    """Stored tensor -> a sample of its values, and the share of them that is not zero."""
+    run = StoredTensors(graph, names, lambda name, x: (_samples(name, x), float((x != 0).float().mean())))
     run.run(images)
     return run.values
 
 
 def _samples(name: str, values: Tensor) -> Tensor:
-    """An evenly spread sample of a tensor's values."""
+    """An evenly spread sample of a tensor's values, which does not hold the tensor."""
     check_activations(name, values)
     flat = values.flatten()
-    return flat[:: max(1, len(flat) // _RANGE_SAMPLES)]
+    return flat[:: max(1, len(flat) // _RANGE_SAMPLES)].clone()

@@ -37,9 +37,14 @@ PolicyRepair = Annotated[
     str | None, typer.Option("--repair", help="t0, t1 or t2; by default what the policy was searched with.")
 ]
 Repair = Annotated[str, typer.Option(help="t0 (no data), t1 (closed form) or t2 (and learned rounding at the end).")]
+Memory = Annotated[
+    str | None, typer.Option(help="What all processes may take together, such as 4G; refused where it cannot be kept.")
+]
 Cache = Annotated[
     Path | None, typer.Option(help="Folder in which runs on one network and data share what they compute of layers.")
 ]
+Cold = Annotated[bool, typer.Option("--cold", help="Start composite, nsga2 and tpe without the planner.")]
+AgentFrom = Annotated[Path | None, typer.Option(help="agent.safetensors of another search that composite starts from.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but warnings and errors.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")]

@@ -48,7 +48,7 @@ class DataSplits:
         return self.load_test()
 
     def learning(self, mean: Sequence[float], std: Sequence[float]) -> Tensor | None:
-        """Further training images for learned rounding, at most 4,000 and 64 MB of bytes, as a network's input.
+        """Further training images for learned rounding, at most 4,000 and 64 MB of them, as a network's input.
 
         Args:
             mean: see `ImageSet.normalized`.
@@ -57,8 +57,13 @@ class DataSplits:
         Returns:
             [N, C, H, W], or None where no images are left.
         """
-        images = self.load_learning(LEARNING_BYTES // self.calibration.images[0].nbytes)
+        images = self.load_learning(self.most_learning)
         return None if images is None else images.normalized(slice(None), mean, std)
+
+    @property
+    def most_learning(self) -> int:
+        """How many images `learning` gives at most."""
+        return min(LEARNING_IMAGES, LEARNING_BYTES // self.calibration.images[0].nbytes)
 
     @cached_property
     def fingerprint(self) -> str:

@@ -1,15 +1,18 @@
 import os
 import pickle
+from dataclasses import dataclass
 
 import pytest
 import torch
 
+import rlcompress.candidates.store
 from rlcompress.candidates import Candidates
 from rlcompress.candidates.store import BankStore
 from rlcompress.errors import RlcompressWarning, RunError
 from rlcompress.network.trace import trace
 from rlcompress.planning import ChoiceSpace, SensitivityRow, kept_sensitivity
 from rlcompress.spec import LayerChoice
+from rlcompress.workers import WorkerPool
 from tests.small_networks import InvertedResidual, images
 
 SHAPE = (3, 8, 8)
@@ -50,7 +53,7 @@ def test_a_second_bank_reads_the_same_bits_and_computes_nothing(criterion, tmp_p
     first = bank_of(tmp_path, criterion=criterion)
     assert same(weights_of(first)[0], plain)
     assert len(files_of(tmp_path)) == 1 + (criterion == "taylor") + len(choices)
-    for name in ("input_hessians", "loss_gradients", "compress"):
+    for name in ("_input_moments", "loss_gradients", "compress"):
         monkeypatch.setattr(f"rlcompress.candidates.bank.{name}", never)
     second = bank_of(tmp_path, criterion=criterion)
     assert same(weights_of(second)[0], plain)
@@ -138,17 +141,55 @@ def test_a_full_disk_is_warned_of_and_does_no_harm(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("rlcompress.candidates.store.write_safetensors", full)
-    with pytest.warns(RlcompressWarning, match=r"cannot keep a result \(No space left on device\); make room or leave"):
+    with pytest.warns(RlcompressWarning, match=r"cannot keep results \(No space left on device\); make room or leave"):
         assert BankStore(tmp_path, "f").tensors(["a"], lambda: {"x": torch.ones(3)})["x"].sum() == 3
+
+
+def test_a_file_that_another_run_deletes_while_it_is_read_leaves_nothing_behind(tmp_path, monkeypatch):
+    store = BankStore(tmp_path, "f")
+    store.tensors(["a"], lambda: {"x": torch.ones(3)})
+    read = rlcompress.candidates.store.read_safetensors
+
+    def read_and_lose(path, most):
+        content = read(path, most)
+        path.unlink()
+        return content
+
+    monkeypatch.setattr("rlcompress.candidates.store.read_safetensors", read_and_lose)
+    assert store.tensors(["a"], never)["x"].sum() == 3
+    assert files_of(tmp_path) == []
+
+
+@dataclass
+class Asking:
+    """Asks a small store for many results, of which it can keep half."""
+
+    store: BankStore
+
+    def __call__(self, seed):
+        generator = torch.Generator().manual_seed(seed)
+        keys = torch.randint(0, 30, (100,), generator=generator).tolist()
+        return all(
+            bool((self.store.tensors([key], lambda key=key: {"x": torch.full((1000,), key)})["x"] == key).all())
+            for key in keys
+        )
+
+
+@pytest.mark.slow
+def test_several_processes_share_a_folder(tmp_path):
+    with WorkerPool(Asking(BankStore(tmp_path, "f", most_bytes=120_000)), 2) as pool:
+        assert list(pool.map([1, 2, 3, 4])) == [True] * 4
+    assert sum(path.stat().st_size for path in files_of(tmp_path)) <= 130_000
 
 
 def test_sensitivity_tables_are_kept_to_the_last_bit(tmp_path):
     rows = [SensitivityRow("a", "weight_bits", 2.0, 0.1 + 0.2, 1e-300), SensitivityRow("b", "n:m", 0.5, 1 / 3, 5e-324)]
     bank = bank_of(tmp_path)
     space = ChoiceSpace(bank.network.structure)
-    assert kept_sensitivity(bank, space, 4, lambda: rows) == rows
-    assert kept_sensitivity(bank_of(tmp_path), space, 4, never) == rows
+    assert kept_sensitivity(bank, space, 4, 10**8, lambda: rows) == rows
+    assert kept_sensitivity(bank_of(tmp_path), space, 4, 10**8, never) == rows
     assert (
-        kept_sensitivity(bank, ChoiceSpace(space.structure, granularities=["element"]), 4, lambda: rows[:1]) == rows[:1]
+        kept_sensitivity(bank, ChoiceSpace(space.structure, granularities=["element"]), 4, 10**8, lambda: rows[:1])
+        == rows[:1]
     )
-    assert kept_sensitivity(bank_of(None), space, 4, lambda: rows[1:]) == rows[1:]
+    assert kept_sensitivity(bank_of(None), space, 4, 10**8, lambda: rows[1:]) == rows[1:]

@@ -121,9 +121,17 @@ def test_two_policies_are_compared(digits: Digits, tmp_path: Path) -> None:
     one, other = _policy(tmp_path / "one.json", digits), tmp_path / "other.json"
     text = one.read_text()
     assert "0 of 6 layers differ" in _rlcompress("policy", "diff", one, one).stdout
-    other.write_text(text.replace('"weight_bits": 5', '"weight_bits": 7').replace("npu_int8", "eyeriss_v1"))
+    changes = {
+        '"weight_bits": 5': '"criterion": "l1", "weight_bits": 7',
+        "npu_int8": "eyeriss_v1",
+        '"round_to": 1': '"round_to": 8',
+    }
+    for before, after in changes.items():
+        text = text.replace(before, after)
+    other.write_text(text)
     shown = _rlcompress("policy", "diff", one, other).stdout
-    assert all(part in shown for part in ("hardware: npu_int8 -> eyeriss_v1", "linear", "W5", "W7", "1 of 6 layers"))
+    parts = ("hardware: npu_int8 -> eyeriss_v1", "multiples of: 1 -> 8", "linear", "W5", "by l1 W7", "1 of 6 layers")
+    assert all(part in shown for part in parts)
     assert "A6" not in shown
     assert "nowhere.json" in _rlcompress("policy", "diff", one, "nowhere.json", status=2).stderr
 
@@ -152,7 +160,8 @@ def test_a_network_of_ones_own_is_searched_and_exported(tmp_path: Path) -> None:
 
 def test_energy_as_csv(tmp_path: Path) -> None:
     out = tmp_path / "energy.csv"
-    _rlcompress("energy", "--network", "cifar_resnet20", "--format", "csv", "--out", out)
+    said = _rlcompress("energy", "--network", "cifar_resnet20", "--format", "csv", "--out", out).stdout
+    assert said == f"csv: {out}\n"
     lines = out.read_text().splitlines()
     assert lines[0].startswith("name,kind,shape")
     assert lines[1].startswith("conv1,conv,16x3x32x32x3x3")
@@ -314,6 +323,17 @@ def test_quiet_and_json(weights: Path, tmp_path: Path) -> None:
     second = _rlcompress(*shared, "--json", "--out", tmp_path / "second")
     assert json.loads(second.stdout)["best"] == json.loads((tmp_path / "second" / "result.json").read_text())["best"]
     assert "test images of digits were looked at by run 'first' already" in second.stderr
+
+
+@pytest.mark.slow
+def test_compare_takes_what_search_takes(weights: Path, tmp_path: Path) -> None:
+    shared = ("compare", "--network", "digits_cnn", "--weights", weights, "--data", "digits", "--evaluations", "4")
+    shared += ("--agents", "tpe,uniform", "--cold", "--seeds", "0", "--score-images", "100", "--out", tmp_path / "c")
+    done = _rlcompress(*shared, "--workers", "2", "--memory", "4G", "--quiet", "--json")
+    assert done.stderr == ""
+    assert {row["agent"] for row in json.loads(done.stdout)["rows"]} == {"tpe-cold", "uniform"}
+    again = _rlcompress(*shared, "--memory", "4G", "--quiet", "--resume")
+    assert (again.stdout, again.stderr) == ("", "")
 
 
 @pytest.mark.slow
