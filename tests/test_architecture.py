@@ -45,6 +45,7 @@ FORBIDDEN = {
 ALLOWED = {
     "errors": (),
     "files": (),
+    "memory": ours("errors"),
     "pickles": ours("files"),
     "plugins": ours("errors"),
     "tensor_files": ours("files"),
@@ -57,7 +58,7 @@ ALLOWED = {
 }
 """Package -> the other parts of rlcompress that it may import."""
 
-NO_TORCH = ("errors", "files", "pickles", "plugins", "yaml_files", "spec", "hw_models", "report")
+NO_TORCH = ("errors", "files", "memory", "pickles", "plugins", "yaml_files", "spec", "hw_models", "report")
 
 
 def imports(path: Path) -> set[str]:

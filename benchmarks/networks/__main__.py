@@ -109,7 +109,7 @@ def _compressed(network: TracedNetwork, x: Tensor, rng: np.random.Generator) -> 
             mask &= torch.from_numpy(rng.random(mask.shape) < 0.6)
         _round(layer, mask, int(rng.integers(2, 9)))
         bias_of(layer).mul_(torch.from_numpy(stay_out))
-    values = StoredTensors(graph, set(network.reads.values()))
+    values = StoredTensors(graph, set(network.reads.values()), lambda _, x: x)
     values.run(x)
     for stored, value in values.values.items():
         bits = int(rng.integers(3, 9))

@@ -42,6 +42,7 @@ def recomputed(row: Row, weights: Path, data: Path) -> Row:
     subject = NETWORKS[row.network].subject(weights, data)
     splits, hardware = load_data(subject.data), load_hardware(row.hardware)
     network, card = pretrained(subject.network, subject.weights)
+    network = network.with_round_to(hardware.description.round_to)
     words = from_text(row.policy)
     if len(words) != len(network.structure.layers):
         raise PolicyError(f"{row.network} has {len(network.structure.layers)} layers, its policy {len(words)}")

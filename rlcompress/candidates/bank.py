@@ -35,6 +35,7 @@ from rlcompress.compensation import (
     rescale,
 )
 from rlcompress.errors import RunError
+from rlcompress.memory import MemoryShares
 from rlcompress.network.layers import bias_of, weighted
 from rlcompress.network.trace import TracedNetwork
 from rlcompress.pruning import CRITERIA, NEED_GRADIENTS, filter_classes
@@ -49,9 +50,8 @@ from rlcompress.quantization import (
 from rlcompress.spec import REFERENCE_BITS, LayerChoice
 
 _WIDTHS = (2, 3, 4, 5, 6, 7, 8, REFERENCE_BITS)
+_AFFINE_SHARE = 16  # gains and shifts are small beside the codes that they belong to
 _RANGE_SAMPLES = 32768  # values per tensor that activation ranges are fitted on
-_BANK_BYTES = 400_000_000
-_FINAL_BYTES = 200_000_000
 CORRECTIONS = ("paired", "local")
 """How stitched networks get the dense network's moments; final ones are always paired."""
 
@@ -69,6 +69,7 @@ class Candidates:
         range_norm: exponent of the error that activation ranges make least, see `fit_ranges`.
         correction: ``paired`` runs every stitched network on the correction images; ``local`` runs nothing and takes
             what each layer does to its own outputs from its inputs' moments, see `docs/results.md`.
+        memory: bounds of the compressed layers and finished networks that are kept.
         cache: folder in which Hessians and compressed layers are kept for other runs, see `BankStore`; None for none.
             Everything is the same with it and without it.
 
@@ -90,6 +91,7 @@ class Candidates:
         correction_images: int = 64,
         range_norm: float = 3.0,
         correction: str = "paired",
+        memory: MemoryShares | None = None,
         cache: str | Path | None = None,
     ) -> None:
         check_weights(network)
@@ -105,16 +107,11 @@ class Candidates:
         self._template = quantizable(network).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._images = calibration[:correction_images].contiguous(memory_format=torch.channels_last)
         self._moments = output_moments(self._template, network.layers, self._images)
-        self._store: BankStore | None = None
-        if cache is not None:
-            settings = {
-                "criterion": criterion, "correction": correction, "range_norm": range_norm,
-                "compensated": repair != "none",
-                "images": [hessian_images, correction_images],
-                "round_to": [spec.round_to for spec in network.specs],
-            }  # fmt: skip
-            fingerprint = bank_fingerprint(self._template, calibration, self._moments, settings)
-            self._store = BankStore(Path(cache), fingerprint)
+        settings = {
+            "criterion": criterion, "correction": correction, "range_norm": range_norm, "compensated": repair != "none",
+            "images": [hessian_images, correction_images], "round_to": [spec.round_to for spec in network.specs],
+        }  # fmt: skip
+        self._store = None if cache is None else self._store_in(Path(cache), calibration, settings)
         images = calibration[:hessian_images]
         hessians = self.kept(["hessians"], lambda: input_hessians(self._template, network.layers, images))
         check_hessians(hessians)
@@ -130,20 +127,24 @@ class Candidates:
         }
         finishing = calibration if repair == "t2" else calibration[:TUNING_IMAGES].clone()
         self._finisher = Finisher(self._template, finishing, self._moments, correction_images)
-        stored = _stored_tensors(self._template, set(network.reads.values()), self._images)
-        self._ranges = {name: fit_ranges(_samples(name, x), _WIDTHS, range_norm) for name, x in stored.items()}
-        nonzero = {name: float((x != 0).float().mean()) for name, x in stored.items()}
+        stored = _stored_samples(self._template, set(network.reads.values()), self._images)
+        self._ranges = {name: fit_ranges(samples, _WIDTHS, range_norm) for name, (samples, _) in stored.items()}
+        nonzero = {name: share for name, (_, share) in stored.items()}
         self.densities = {layer: nonzero[name] for layer, name in network.reads.items()}
         """Layer name -> share of nonzero inputs on the calibration images."""
         self._means: dict[str, Tensor] = {}
         if correction == "local":
             self._means = input_means(self._template, network.layers, images)
         self._removed = Memo(self._removed_classes)
-        self._weights = Memo(self._compress, _BANK_BYTES, _stored_bytes)
-        self._affine = Memo(self._local_affine, _BANK_BYTES, _affine_bytes)
-        self._finals = Memo(self._finish, _FINAL_BYTES, _network_bytes)
+        memory = memory or MemoryShares()
+        self._weights = Memo(self._compress, memory.bank, _stored_bytes)
+        self._affine = Memo(self._local_affine, memory.bank // _AFFINE_SHARE, _affine_bytes)
+        self._finals = Memo(self._finish, memory.finals, _network_bytes)
         self.on_step: OnStep | None = None
         """Called with (steps done, steps in all) of learned rounding."""
+
+    def _store_in(self, folder: Path, calibration: Tensor, settings: Mapping[str, object]) -> BankStore:
+        return BankStore(folder, bank_fingerprint(self._template, calibration, self._moments, settings))
 
     def kept(self, key: Key, compute: Callable[[], Mapping[str, Tensor]]) -> dict[str, Tensor]:
         """What ``compute`` gives for this network, images and settings, from the cache where that has it."""
@@ -328,14 +329,15 @@ def _network_bytes(network: fx.GraphModule) -> int:
 
 
 @torch.no_grad()
-def _stored_tensors(graph: fx.GraphModule, names: set[str], images: Tensor) -> dict[str, Tensor]:
-    run = StoredTensors(graph, names)
+def _stored_samples(graph: fx.GraphModule, names: set[str], images: Tensor) -> dict[str, tuple[Tensor, float]]:
+    """Stored tensor -> a sample of its values, and the share of them that is not zero."""
+    run = StoredTensors(graph, names, lambda name, x: (_samples(name, x), float((x != 0).float().mean())))
     run.run(images)
     return run.values
 
 
 def _samples(name: str, values: Tensor) -> Tensor:
-    """An evenly spread sample of a tensor's values."""
+    """An evenly spread sample of a tensor's values, which does not hold the tensor."""
     check_activations(name, values)
     flat = values.flatten()
-    return flat[:: max(1, len(flat) // _RANGE_SAMPLES)]
+    return flat[:: max(1, len(flat) // _RANGE_SAMPLES)].clone()

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, fx
 
 from rlcompress.compensation import Moments, RoundedLayer, learn_rounding, match_moments, output_error, tune_ranges
+from rlcompress.integer import lower
 
 OnStep = Callable[[int, int], None]
 """(steps done, steps in all) -> nothing."""
@@ -37,9 +38,9 @@ class Finisher:
     @torch.no_grad()
     def tuned(self, network: fx.GraphModule) -> fx.GraphModule:
         """A network with its activation ranges tuned on the outputs, which come no farther from the dense ones."""
-        images = self.images[:TUNING_IMAGES].contiguous(memory_format=torch.channels_last)
-        tune_ranges(network, self._target(images), images)
-        return self._nearest([network, self._matched(network)], images)
+        error_of = self._error(self.images[:TUNING_IMAGES].contiguous(memory_format=torch.channels_last))
+        tune_ranges(network, error_of)
+        return min(network, self._matched(network), key=error_of)
 
     def learned(
         self, network: fx.GraphModule, layers: Mapping[str, RoundedLayer], on_step: OnStep | None
@@ -52,7 +53,7 @@ class Finisher:
         learning, judging = (self.images[~held], self.images[held]) if held.sum() > 1 else (self.images, self.images)
         candidate = copy.deepcopy(network)
         learn_rounding(candidate, self.dense, layers, learning, _LEARNING_STEPS, on_step)
-        return self._nearest([network, candidate, self._matched(candidate)], judging)
+        return min(network, candidate, self._matched(candidate), key=self._error(judging))
 
     def _matched(self, network: fx.GraphModule) -> fx.GraphModule:
         """A copy with its moments corrected once more."""
@@ -60,11 +61,8 @@ class Finisher:
         match_moments(matched, self.moments, self.images[: self.matched].contiguous(memory_format=torch.channels_last))
         return matched
 
-    def _nearest(self, networks: list[fx.GraphModule], images: Tensor) -> fx.GraphModule:
-        """The network whose outputs are nearest to the dense network's."""
-        target = self._target(images)
-        return min(networks, key=lambda network: output_error(network, target, images))
-
     @torch.no_grad()
-    def _target(self, images: Tensor) -> Tensor:
-        return torch.cat([self.dense(batch) for batch in images.split(_BATCH)])
+    def _error(self, images: Tensor) -> Callable[[fx.GraphModule], float]:
+        """Compressed network -> mean squared error of what it gives in integers against the dense network's outputs."""
+        target = torch.cat([self.dense(batch) for batch in images.split(_BATCH)])
+        return lambda network: output_error(lower(network), target, images)

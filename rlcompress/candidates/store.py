@@ -2,8 +2,10 @@
 
 import hashlib
 import json
+import os
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from rlcompress.files import LimitError, reason
 from rlcompress.tensor_files import read_safetensors, write_safetensors
 
 MOST_BYTES = 4_000_000_000
+_LARGEST = 500_000_000  # bytes of a result that is kept; writing it takes twice that of memory
 _FOLDER = "rlcompress-bank"  # of its own, since the oldest files in it are deleted
 _SUFFIX = ".safetensors"
 
@@ -65,7 +68,7 @@ class BankStore:
         try:
             self._write(path, key, tensors)
         except OSError as error:
-            _warn(f"{path}: cannot keep a result ({reason(error)}); make room or leave out --cache")
+            _warn(f"{self.folder}: cannot keep results ({reason(error)}); make room or leave out --cache")
         return tensors
 
     @property
@@ -81,12 +84,13 @@ class BankStore:
         own = {name: tensor.clone() for name, tensor in tensors.items()}  # aligned as computed ones are
         if strings != self._strings(key, own):
             raise LimitError("its content is not what was written")
-        path.touch()
+        with suppress(OSError):  # another run has deleted it meanwhile, or the folder may only be read
+            os.utime(path)
         return own
 
     def _write(self, path: Path, key: Key, tensors: Tensors) -> None:
         size = sum(tensor.nbytes for tensor in tensors.values())
-        if size > self.most_bytes:
+        if size > min(self.most_bytes, _LARGEST):
             return
         with FileLock(self._root / ".lock"):
             self._make_room(self.most_bytes - size)

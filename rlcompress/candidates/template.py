@@ -1,6 +1,8 @@
 """The network that candidates are stitched into: folded, with a quantizer on every stored tensor."""
 
 import copy
+from collections.abc import Callable
+from typing import Generic, TypeVar
 
 import torch
 from torch import Tensor, fx, nn
@@ -54,17 +56,27 @@ def _lean(module: nn.Module) -> nn.Module:
     return copied
 
 
-class StoredTensors(fx.Interpreter):
-    """Runs a graph and keeps the outputs of the named nodes."""
+Kept = TypeVar("Kept")
 
-    def __init__(self, graph: fx.GraphModule, names: set[str]) -> None:
+
+class StoredTensors(fx.Interpreter, Generic[Kept]):
+    """Runs a graph and keeps something of the outputs of the named nodes.
+
+    Args:
+        graph: to run.
+        names: of the nodes.
+        keep: (name, output) -> what to keep of it.
+    """
+
+    def __init__(self, graph: fx.GraphModule, names: set[str], keep: Callable[[str, Tensor], Kept]) -> None:
         super().__init__(graph)
         self.names = names
-        self.values: dict[str, Tensor] = {}
+        self.values: dict[str, Kept] = {}
+        self._keep = keep
 
     def run_node(self, n: fx.Node) -> object:
-        """Run one node, keeping its output if it is asked for."""
+        """Run one node, keeping of its output what is asked for."""
         result = super().run_node(n)
         if n.name in self.names:
-            self.values[n.name] = result
+            self.values[n.name] = self._keep(n.name, result)
         return result

@@ -20,6 +20,7 @@ from rlcompress.cli.options import (
     MaxBits,
     MaxDrop,
     Mean,
+    Memory,
     Metric,
     MinBits,
     Network,
@@ -50,6 +51,7 @@ def compare(
     max_bits: MaxBits = 8,
     round_to: RoundTo = None,
     score_images: Annotated[int, typer.Option(help="Search images that candidates are scored on.")] = 1000,
+    memory: Memory = None,
     cache: Cache = None,
     out: Annotated[Path, typer.Option(help="New folder for the comparison.")] = Path("runs/compare"),
     input_shape: InputShape = None,
@@ -77,7 +79,7 @@ def compare(
             "max_drop": max_drop, "goals": floats_of(goals), "evaluations": evaluations, "target": target,
             "granularities": names_of(granularities), "min_bits": min_bits, "max_bits": max_bits,
             "round_to": round_to, "cache": str(cache) if cache else None,
-            "score_images": score_images,
+            "score_images": score_images, "memory": memory,
         }
     )  # fmt: skip
     names, numbers = names_of(agents), _seeds(seeds)

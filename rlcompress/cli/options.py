@@ -37,6 +37,9 @@ PolicyRepair = Annotated[
     str | None, typer.Option("--repair", help="t0, t1 or t2; by default what the policy was searched with.")
 ]
 Repair = Annotated[str, typer.Option(help="t0 (no data), t1 (closed form) or t2 (and learned rounding at the end).")]
+Memory = Annotated[
+    str | None, typer.Option(help="What all processes may take together, such as 4G; refused where it cannot be kept.")
+]
 Cache = Annotated[
     Path | None, typer.Option(help="Folder in which runs on one network and data share what they compute of layers.")
 ]

@@ -30,6 +30,7 @@ def diff(
         ("network", before.network.name, after.network.name),
         ("structure", before.network.fingerprint, after.network.fingerprint),
         ("hardware", before.hardware, after.hardware),
+        ("channels in multiples of", before.round_to, after.round_to),
     ):
         if one != other:
             typer.echo(f"{what}: {one} -> {other}")
@@ -47,5 +48,5 @@ def _words(choice: LayerChoice | None, other: LayerChoice | None) -> str:
     if choice is None:
         return "no such layer"
     mine, theirs = choice.model_dump(), other.model_dump() if other else {}
-    names = {"granularity": "", "keep_ratio": "keep ", "weight_bits": "W", "activation_bits": "A"}
+    names = {"granularity": "", "keep_ratio": "keep ", "weight_bits": "W", "activation_bits": "A", "criterion": "by "}
     return " ".join(f"{names[key]}{value}" for key, value in mine.items() if theirs.get(key) != value)

@@ -24,6 +24,7 @@ _TITLES = {
     "search": "evaluations",
     "rounding": "learned rounding",
     "final": "final scores",
+    "test": "test scores",
 }
 
 

@@ -21,6 +21,7 @@ from rlcompress.cli.options import (
     MaxBits,
     MaxDrop,
     Mean,
+    Memory,
     Metric,
     MinBits,
     Network,
@@ -64,6 +65,7 @@ def search(
     seed: Seed = 0,
     workers: Workers = 1,
     engine: Engine = "auto",
+    memory: Memory = None,
     cache: Cache = None,
     out: Annotated[Path, typer.Option(help="New folder for the run.")] = Path("runs/search"),
     input_shape: InputShape = None,
@@ -98,7 +100,7 @@ def search(
             "agent_from": str(agent_from) if agent_from else None,
             "granularities": names_of(granularities), "min_bits": min_bits, "max_bits": max_bits,
             "round_to": round_to, "cache": str(cache) if cache else None,
-            "repair": repair, "workers": workers, "engine": engine,
+            "repair": repair, "workers": workers, "engine": engine, "memory": memory,
         }
     )  # fmt: skip
     model = load_hardware(hardware)
@@ -114,7 +116,3 @@ def search(
     with resumable(out / "run.json"), SearchBar(quiet=quiet) as bar:
         result = run_search(traced, card, splits, model, settings, folder, bar)
     show_result(result, out, quiet=quiet, as_json=as_json)
-    nearest = min(entry.drop_search for entry in result.front)
-    for goal in settings.goals:
-        if goal not in result.best_by_goal:
-            typer.echo(f"no policy within the goal of {goal:g}; the nearest loses {nearest:.2f}", err=True)

@@ -18,7 +18,9 @@ def show_result(result: SearchResult, out: Path, *, quiet: bool, as_json: bool) 
         typer.echo(json.dumps({**result.as_json(), "run": str(out)}))
     elif not quiet:
         stdout().print(summary(result))
-        typer.echo(f"policy: {out / 'policy.json'}\nreport: {out / 'report.html'}")
+        for name in result.policies:
+            typer.echo(f"policy: {out / name}")
+        typer.echo(f"report: {out / 'report.html'}")
 
 
 def summary(result: SearchResult) -> Table:

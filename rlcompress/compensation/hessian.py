@@ -50,7 +50,7 @@ def input_hessians(network: nn.Module, layers: Iterable[str], images: Tensor) ->
     finally:
         for handle in handles:
             handle.remove()
-    return {name: hessian / columns[name] for name, hessian in hessians.items()}
+    return {name: hessian.div_(columns[name]) for name, hessian in hessians.items()}
 
 
 def _second_moment(layer: WeightedLayer, x: Tensor, number: int, chunks: int) -> tuple[Tensor, int]:

@@ -1,6 +1,8 @@
 """Activation ranges tuned on the network's outputs, for policies that are worth a few thousand forward passes."""
 
+from collections.abc import Callable
 from dataclasses import replace
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -11,21 +13,22 @@ _FACTORS = (0.85, 1.2)
 _BATCH = 64
 _WIDE = 8  # bits at which the range hardly matters
 
+N = TypeVar("N", bound=nn.Module)
+
 
 @torch.no_grad()
-def tune_ranges(network: nn.Module, target: Tensor, images: Tensor) -> None:
-    """Narrow or widen every activation range below 8 bits where that brings the outputs nearer to a target, in place.
+def tune_ranges(network: N, error_of: Callable[[N], float]) -> None:
+    """Narrow or widen every activation range below 8 bits where that makes the outputs' error smaller, in place.
 
-    One tensor after the other, each with what was found for those before it, by the mean squared error of the outputs
-    (compare the layer-wise step sizes of Nahshan et al., "Loss aware post-training quantization", Machine Learning
-    2021). A range of least error of the tensor itself does not know which of its errors the network forgives.
+    One tensor after the other, each with what was found for those before it (compare the layer-wise step sizes of
+    Nahshan et al., "Loss aware post-training quantization", Machine Learning 2021). A range of least error of the
+    tensor itself does not know which of its errors the network forgives.
 
     Args:
         network: the compressed network.
-        target: the dense network's outputs [N, ...] on the images.
-        images: [N, C, H, W].
+        error_of: the network as it is -> error of its outputs.
     """
-    best = output_error(network, target, images)
+    best = error_of(network)
     for quantizer in network.modules():
         if not isinstance(quantizer, ActivationQuantizer) or quantizer.range is None or quantizer.range.bits >= _WIDE:
             continue
@@ -33,7 +36,7 @@ def tune_ranges(network: nn.Module, target: Tensor, images: Tensor) -> None:
         for factor in _FACTORS:
             before = quantizer.range
             quantizer.range = replace(fitted, scale=fitted.scale * factor)
-            error = output_error(network, target, images)
+            error = error_of(network)
             if error < best:
                 best = error
             else:

@@ -6,18 +6,20 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Self
+from typing import Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rlcompress.candidates import Candidates, calibration_images, check_tier
 from rlcompress.data import DataSplits, check_data_fits, load_data
+from rlcompress.envs.memory_need import memory_shares
 from rlcompress.errors import RunError
 from rlcompress.evaluation import Evaluator, FinalScorer, Score, Scorer
 from rlcompress.hw_models import BatchCost, HardwareModel, bops_of
 from rlcompress.hw_models import load as load_hardware
 from rlcompress.integer import IntegerNetwork, engine_named, lower
+from rlcompress.memory import MemoryShares, parse_bytes, return_freed_memory
 from rlcompress.network.cards import NetworkCard
 from rlcompress.network.pretrained import pretrained
 from rlcompress.network.trace import TracedNetwork
@@ -44,6 +46,9 @@ TARGETS: dict[str, Callable[[HardwareModel, NetworkStructure, ChoiceBatch], NDAr
 """What a search makes small: name -> figure [B] of B policies on an accelerator."""
 
 _SENSITIVITY_IMAGES = 128
+
+
+_Result = TypeVar("_Result")
 
 
 class BudgetSpent(Exception):  # noqa: N818  # not an error: the search is done
@@ -89,6 +94,7 @@ class ProblemSettings:
         cache: folder in which Hessians, compressed layers and sensitivity tables are kept for other runs; results do
             not depend on it.
         engine: what executes compressed networks, see `rlcompress.integer.ENGINES`; results do not depend on it.
+        memory: what all processes may take together, such as ``4G``; None for fixed bounds of what is kept.
     """
 
     target: str = "energy"
@@ -101,6 +107,7 @@ class ProblemSettings:
     correction: str = "paired"
     cache: str | None = None
     engine: str = "auto"
+    memory: str | None = None
 
     def __post_init__(self) -> None:
         if self.target not in TARGETS:
@@ -114,6 +121,8 @@ class ProblemSettings:
         if self.score_images < 1:
             raise RunError(f"score_images must be at least 1, got {self.score_images}")
         engine_named(self.engine)
+        if self.memory is not None:
+            parse_bytes(self.memory)
 
 
 @dataclass(eq=False)
@@ -135,6 +144,7 @@ class Problem:
         deadline: value of `time.monotonic` after which nothing more is evaluated; None for no limit.
         on_outcome: called after every evaluation.
         workers: processes that batches of policies are spread over; 1 for none but this one.
+        memory: bounds that hold in every process.
         surrogate: predicts drops; learns from every evaluation of this run.
     """
 
@@ -152,6 +162,7 @@ class Problem:
     deadline: float | None = None
     on_outcome: Callable[[Outcome], None] | None = None
     workers: int = 1
+    memory: MemoryShares = field(default_factory=MemoryShares)
     surrogate: Surrogate = field(init=False)
     _plans: dict[float, ChoiceBatch] = field(init=False, default_factory=dict)
 
@@ -173,6 +184,7 @@ class Problem:
         settings: ProblemSettings | None = None,
         on_progress: Callable[[int, int], None] | None = None,
         measured: Sequence[SensitivityRow] = (),
+        workers: int = 1,
     ) -> Self:
         """Set a problem up: fit ranges, profile densities, measure sensitivities.
 
@@ -184,18 +196,25 @@ class Problem:
             settings: see `ProblemSettings`.
             on_progress: called with (steps done, steps in all) of the sensitivity table.
             measured: the table of an earlier set-up of the same problem, used again if it is whole.
+            workers: processes that batches of policies are spread over.
 
         Raises:
-            RlcompressError: images, network and hardware do not fit together.
+            RlcompressError: images, network and hardware do not fit together, or the memory is too small for them.
         """
         settings = settings or ProblemSettings()
+        if settings.memory is not None:
+            return_freed_memory()
+        memory = memory_shares(network, data, settings.memory, settings.repair, workers)
         network = network.with_round_to(settings.round_to or hardware.description.round_to)
         calibration = calibration_images(
             network, settings.repair, card, lambda: data.calibration.normalized(slice(None), card.mean, card.std)
         )
         bank = Candidates(
-            network, calibration, repair=settings.repair, correction=settings.correction, cache=settings.cache
-        )
+            network, calibration, repair=settings.repair, correction=settings.correction, memory=memory,
+            cache=settings.cache,
+        )  # fmt: skip
+        last = calibration[-_SENSITIVITY_IMAGES:].clone()
+        del calibration
         network = network.with_densities(bank.densities)
         scored = slice(0, settings.score_images)
         evaluator = Evaluator(network.graph, data.search.part(scored), card)
@@ -216,14 +235,19 @@ class Problem:
             )
         rows = list(measured)
         if not covers(rows, space):
-            last = calibration[-_SENSITIVITY_IMAGES:]
-            rows = kept_sensitivity(bank, space, len(last), lambda: measure_sensitivity(bank, space, last, on_progress))
+            rows = kept_sensitivity(
+                bank,
+                space,
+                len(last),
+                memory.sensitivity,
+                lambda: measure_sensitivity(bank, space, last, on_progress, memory.sensitivity),
+            )
 
         def log_cost(batch: ChoiceBatch) -> NDArray[np.float64]:
             return np.log(TARGETS[settings.target](hardware, network.structure, batch))
 
         planner = Planner(space, Proxy(rows, space), log_cost, evaluator.error_scale)
-        return cls(network, hardware, bank, evaluator, space, planner, settings, rows)
+        return cls(network, hardware, bank, evaluator, space, planner, settings, rows, workers=workers, memory=memory)
 
     @classmethod
     def load(
@@ -251,7 +275,13 @@ class Problem:
 
     @cached_property
     def _pool(self) -> WorkerPool[dict[str, LayerChoice], Score] | None:
-        return WorkerPool(self._scorer, self.workers) if self.workers > 1 else None
+        return self._workers_for(self._scorer) if self.workers > 1 else None
+
+    def _workers_for(
+        self, function: Callable[[dict[str, LayerChoice]], _Result]
+    ) -> WorkerPool[dict[str, LayerChoice], _Result]:
+        prepare = None if self.settings.memory is None else return_freed_memory
+        return WorkerPool(function, self.workers, prepare=prepare)
 
     def close(self) -> None:
         """End the workers; another batch would start them again."""
@@ -301,7 +331,7 @@ class Problem:
         """Each policy's final network and its score by every evaluator, in order, spread over the workers."""
         task = FinalScorer(self.bank, evaluators, self.settings.engine)
         choices = [self.choices(policy) for policy in policies]
-        with WorkerPool(task, self.workers) if self.workers > 1 else nullcontext() as pool:
+        with self._workers_for(task) if self.workers > 1 else nullcontext() as pool:
             for graph, scores in map(task, choices) if pool is None else pool.map(choices):
                 yield lower(graph, engine=self.settings.engine), scores
 

@@ -13,7 +13,7 @@ from rlcompress.planning.space import ChoiceSpace
 
 
 def kept_sensitivity(
-    bank: Candidates, space: ChoiceSpace, images: int, measure: Callable[[], list[SensitivityRow]]
+    bank: Candidates, space: ChoiceSpace, images: int, most_bytes: int, measure: Callable[[], list[SensitivityRow]]
 ) -> list[SensitivityRow]:
     """What ``measure`` gives, from the bank's cache where that has it.
 
@@ -21,6 +21,7 @@ def kept_sensitivity(
         bank: that is measured with.
         space: that is measured.
         images: how many calibration images, the last ones, it is measured on.
+        most_bytes: see `measure_sensitivity`; how many images run at once decides what moments are matched on.
         measure: measures the table.
     """
 
@@ -28,7 +29,7 @@ def kept_sensitivity(
         text = json.dumps([astuple(row) for row in measure()])
         return {"rows": torch.frombuffer(bytearray(text.encode()), dtype=torch.uint8)}
 
-    numbers = (images, space.min_bits, space.max_bits, space.end_bits, space.min_keep_ratio)
+    numbers = (images, most_bytes, space.min_bits, space.max_bits, space.end_bits, space.min_keep_ratio)
     key: Key = ("sensitivity", *numbers, *space.granularities)
     text = bytes(bank.kept(key, compute)["rows"].tolist()).decode()
     return [SensitivityRow(*row) for row in json.loads(text)]

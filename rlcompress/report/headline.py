@@ -94,6 +94,8 @@ def verdict(data: RunData) -> str:
             f"No final result yet: {len(data.history)}{of} evaluations are recorded. What is shown is the leading "
             "candidate on the images it was chosen by; the final policy may differ."
         )
+    if data.result.missed and f"{most:g}" not in data.result.best_by_goal:
+        return f"Shown is the policy that loses least: {data.result.missed}."
     best = data.result.best
     if best.drop_test is None:
         return "No test images were read, so nothing is said beyond the search images."
@@ -174,8 +176,8 @@ def number(value: float) -> str:
     return f"{value:,.{digits}f}"
 
 
-def goal_rows(data: RunData) -> list[tuple[str, str, str]]:
-    """(allowed drop, energy saved, lost on the test images) of every goal, where a search served several."""
+def goal_rows(data: RunData) -> list[tuple[str, ...]]:
+    """(allowed drop, energy saved, latency, lost on the test images, file of the policy) of every goal of several."""
     goals = data.result.best_by_goal if data.result else {}
     if len(goals) < 2:
         return []
@@ -183,7 +185,9 @@ def goal_rows(data: RunData) -> list[tuple[str, str, str]]:
         (
             f"{goal} {data.run.metric.unit}",
             f"{entry.energy_saved_pct:.1f} %",
+            f"{number(entry.latency_ms)} ms",
             interval_text(entry.drop_test, entry.drop_test_error),
+            f"policy_{goal}.json",
         )
         for goal, entry in goals.items()
     ]

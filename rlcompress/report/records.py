@@ -116,6 +116,7 @@ class Result(Record):
     baseline_16bit: Figures | None = None
     best: Entry
     best_by_goal: dict[str, Entry] = {}
+    missed: str | None = None
 
 
 class Score(Record):

@@ -37,7 +37,7 @@ class RunData:
         sensitivity: the table; empty if it is not measured yet.
         front: the Pareto front; empty while the search runs.
         result: None while the search runs.
-        policy: None while the search runs.
+        policy: the best one, or the nearest where no policy is within the allowed drop; None while the search runs.
     """
 
     path: Path
@@ -84,12 +84,18 @@ def read_run(path: str | Path) -> RunData:
         sensitivity=_rows(folder / "sensitivity.csv", Sensitivity),
         front=_rows(folder / "front.csv", Entry, needed=finished) if finished else (),
         result=result,
-        policy=_parsed(folder / "policy.json", lambda text, name: CompressionPolicy.from_json(text, source=name))
-        if finished
-        else None,
+        policy=None if result is None else _policy(folder, result),
     )
     _check_layers(data)
     return data
+
+
+def _policy(folder: Path, result: Result) -> CompressionPolicy:
+    """policy.json; where a search that missed its goal wrote none, the nearest one on the front."""
+    path = folder / "policy.json"
+    if result.missed and not path.exists():
+        path = folder / "front" / f"{Path(result.best.id).name}.json"
+    return _parsed(path, lambda text, name: CompressionPolicy.from_json(text, source=name))
 
 
 def _check_layers(data: RunData) -> None:

@@ -145,7 +145,13 @@ class _Bench:
         report: Callable[[Progress], None],
     ) -> None:
         self._problem = Problem.of(
-            network, card, data, hardware, settings.problem, lambda i, n: report(Progress("sensitivity", i, n))
+            network,
+            card,
+            data,
+            hardware,
+            settings.problem,
+            lambda i, n: report(Progress("sensitivity", i, n)),
+            workers=settings.workers,
         )
         self._fresh = evaluator_of(self._problem, card, fresh_search_images(data, settings))
         self._tested = evaluator_of(self._problem, card, data.test)

@@ -32,7 +32,7 @@ from rlcompress.spec import LayerChoice, specs_to_json
 _LIBRARIES = ("torch", "numpy", "gymnasium", "stable-baselines3")
 _RUN = "run.json"
 _LOCK = ".lock"
-SENSITIVITY = "sensitivity.csv"
+_SENSITIVITY = "sensitivity.csv"
 _MAX_RUN_BYTES = 2_000_000
 _MAX_TABLE_BYTES = 50_000_000
 _TABLE = TypeAdapter(tuple[SensitivityRow, ...])
@@ -46,7 +46,6 @@ class RunFolder:
         settings: what the run was asked to do, JSON-able; written to run.json.
         resume: whether to go on with the run that the folder holds.
         command: that gives the run again; written to run.json.
-        measured: another run's folder whose sensitivity table serves this one too, or None.
 
     Attributes:
         path: of the folder.
@@ -58,13 +57,7 @@ class RunFolder:
     """
 
     def __init__(
-        self,
-        path: str | Path,
-        settings: dict[str, Any],
-        *,
-        resume: bool = False,
-        command: str | None = None,
-        measured: Path | None = None,
+        self, path: str | Path, settings: dict[str, Any], *, resume: bool = False, command: str | None = None
     ) -> None:
         self.path = Path(path)
         self._history = History(self.path / "history.jsonl")
@@ -79,7 +72,6 @@ class RunFolder:
         self._settings = settings
         self._command = command
         self._resumed = resume
-        self._measured = measured
         self.recorded: dict[str, Score] = {}
         if resume:
             self._hold()
@@ -97,7 +89,7 @@ class RunFolder:
         """
         if self._resumed:
             check_same(
-                self.path, {"data": (read_json(self.path / _RUN) or {}).get("data")}, {"data": inputs.get("data")}
+                self.path, {"data": (_read_json(self.path / _RUN) or {}).get("data")}, {"data": inputs.get("data")}
             )
         with self._reporting():
             self.path.mkdir(parents=True, exist_ok=True)
@@ -163,15 +155,17 @@ class RunFolder:
 
     def save_sensitivity(self, rows: Sequence[SensitivityRow]) -> None:
         """Write sensitivity.csv."""
-        self._write_csv(SENSITIVITY, [asdict(row) for row in rows])
+        self._write_csv(_SENSITIVITY, [asdict(row) for row in rows])
 
     def read_sensitivity(self) -> tuple[SensitivityRow, ...]:
-        """The table of the run that is resumed, or that of another run that serves this one.
-
-        Nothing where it is absent or damaged and has to be measured.
-        """
-        own = _table(self.path) if self._resumed else ()
-        return own or (_table(self._measured) if self._measured else ())
+        """The table of the run that is resumed; nothing where it is absent or damaged and has to be measured again."""
+        if not self._resumed:
+            return ()
+        try:
+            rows = csv.DictReader(io.StringIO(read_text(self.path / _SENSITIVITY, _MAX_TABLE_BYTES)))
+            return _TABLE.validate_python(list(rows))
+        except (OSError, LimitError, csv.Error, ValidationError):
+            return ()
 
     def _write_csv(self, name: str, rows: Sequence[dict[str, Any]]) -> None:
         text = io.StringIO()
@@ -189,8 +183,9 @@ class RunFolder:
         self._write_csv("front.csv", [{"id": entry.id, **entry.row()} for entry in front])
 
     def save(self, result: SearchResult) -> None:
-        """Write policy.json and result.json."""
-        self.write("policy.json", result.policy.to_json())
+        """Write the policies that reached their goal, and result.json."""
+        for name, policy in result.policies.items():
+            self.write(name, policy.to_json())
         self.write("result.json", json.dumps(result.as_json(), indent=1) + "\n")
 
     def _check_fresh(self) -> None:
@@ -206,7 +201,7 @@ class RunFolder:
             )
 
     def _check_same(self, settings: dict[str, Any]) -> None:
-        values = read_json(self.path / _RUN)
+        values = _read_json(self.path / _RUN)
         if values is None:
             raise RunError(f"{self.path} holds no run to resume; leave out --resume to begin one")
         before = values.get("settings")
@@ -222,7 +217,7 @@ def open_folder(path: Path, name: str, settings: dict[str, Any], *, resume: bool
         RunError: it holds something else, or cannot be written.
     """
     if resume:
-        before = read_json(path / name)
+        before = _read_json(path / name)
         if before is None:
             raise RunError(f"{path} holds nothing to resume; leave out --resume to begin")
         check_same(path, before, settings)
@@ -252,21 +247,8 @@ def check_same(path: Path, before: dict[str, Any], settings: dict[str, Any]) -> 
         )
 
 
-def _table(run: Path) -> tuple[SensitivityRow, ...]:
-    """The sensitivity table in a run folder; nothing where it is absent or damaged."""
-    try:
-        rows = csv.DictReader(io.StringIO(read_text(run / SENSITIVITY, _MAX_TABLE_BYTES)))
-        return _TABLE.validate_python(list(rows))
-    except (OSError, LimitError, csv.Error, ValidationError):
-        return ()
-
-
-def read_json(path: Path) -> dict[str, Any] | None:
-    """The object in a JSON file, or None where there is no file.
-
-    Raises:
-        RunError: it is damaged, or holds something else.
-    """
+def _read_json(path: Path) -> dict[str, Any] | None:
+    """The object in a JSON file, or None where there is no file."""
     try:
         values = parse_json(read_text(path, _MAX_RUN_BYTES))
     except OSError:

@@ -75,8 +75,9 @@ class SearchResult:
         seconds: wall-clock, setting up and final tests included.
         baseline: the pretrained network; its cost at dense 8 bits.
         reference: the same at dense 16 bits; None where the accelerator has no such width.
-        best: the cheapest policy within the allowed drop.
+        best: the cheapest policy within the allowed drop; where there is none, the one of the front that loses least.
         best_by_goal: allowed drop -> the cheapest policy within it, for every goal that was reached.
+        missed: one line about the allowed drops that no policy stays within; None where all were reached.
         front: the Pareto front, most saved first.
         bank: where compressed networks come from.
     """
@@ -93,13 +94,27 @@ class SearchResult:
     reference: Figures | None
     best: FrontEntry
     best_by_goal: dict[float, FrontEntry]
+    missed: str | None
     front: tuple[FrontEntry, ...]
     bank: Candidates
 
     @property
     def policy(self) -> CompressionPolicy:
-        """The best policy."""
+        """The best policy, or the nearest, see ``best``."""
         return self.best.policy
+
+    @property
+    def within(self) -> bool:
+        """Whether the best policy is within the allowed drop."""
+        return self.max_drop in self.best_by_goal
+
+    @property
+    def policies(self) -> dict[str, CompressionPolicy]:
+        """File name -> policy: policy.json within the allowed drop, policy_GOAL.json of each goal of several."""
+        several = len(self.best_by_goal) > 1 or not self.within
+        named = {"policy.json": self.policy} if self.within else {}
+        goals = self.best_by_goal if several else {}
+        return named | {f"policy_{goal:g}.json": entry.policy for goal, entry in goals.items()}
 
     def compressed(self, engine: str = "auto") -> IntegerNetwork:
         """The network compressed by the best policy, in integers: normalised images [N, C, H, W] -> logits.
@@ -131,4 +146,5 @@ class SearchResult:
             **figures,
             "best": {"id": self.best.id, **self.best.row()},
             "best_by_goal": goals,
+            "missed": self.missed,
         }

@@ -1,6 +1,7 @@
 """`run_search`: from a problem to the best policy, with every figure measured on the images meant for it."""
 
 import time
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -12,7 +13,7 @@ from stable_baselines3.common.type_aliases import MaybeCallback
 
 from rlcompress.data import DataSplits, Images, ImageSet
 from rlcompress.envs import Outcome, Problem, policy_id
-from rlcompress.errors import HardwareError, RunError
+from rlcompress.errors import HardwareError, RlcompressWarning
 from rlcompress.evaluation import Evaluator, Score
 from rlcompress.hw_models import HardwareModel
 from rlcompress.integer import IntegerNetwork
@@ -37,10 +38,11 @@ class Progress:
     """Where a search stands.
 
     Attributes:
-        phase: ``sensitivity``, ``search``, ``rounding`` (steps of learned rounding in the final phase) or ``final``.
+        phase: ``sensitivity``, ``search``, ``final`` (finalists on fresh search images; ``rounding`` for the steps of
+            their learned rounding) or ``test`` (the front on test images).
         done: steps of the phase.
-        total: steps that the phase will take; None where only a time limit ends it.
-        best_saved_pct: most energy saved so far by a policy whose measured drop is allowed.
+        total: steps that the phase will take, the same at each of them; None where only a time limit ends it.
+        best_saved_pct: most of the target saved so far by a policy whose measured drop is allowed.
         outcome: the evaluation just made, in the search phase.
     """
 
@@ -69,6 +71,8 @@ def run_search(
 ) -> SearchResult:
     """Search a policy.
 
+    Where no policy stays within the allowed drop, the result holds the nearest and a warning says so.
+
     Candidates are scored on the first search images, the final networks of finalists on those that remain as well, and
     those of the front on the test images once at the end.
 
@@ -84,7 +88,7 @@ def run_search(
         logger: Stable-Baselines3's; its outputs get the search's and the agent's scalars, beside the folder's events.
 
     Raises:
-        RunError: an unknown agent, a callback for one that does not learn, or no policy stays within the allowed drop.
+        RunError: an unknown agent, or a callback for one that does not learn.
         RlcompressError: images, network and hardware do not fit together.
     """
     try:
@@ -117,6 +121,7 @@ def _run(
         settings.problem,
         lambda i, n: report(Progress("sensitivity", i, n)),
         folder.read_sensitivity() if folder else (),
+        settings.workers,
     )
     problem.deadline = None if settings.minutes is None else started + 60.0 * settings.minutes
     if folder is not None:
@@ -131,6 +136,8 @@ def _run(
             folder.save(result)
             write_report([folder.path])
             telemetry.finish(run_pictures(folder.path), settings.as_json(), result.best.row())
+    if result.missed:
+        warnings.warn(result.missed, RlcompressWarning, stacklevel=2)
     return result
 
 
@@ -152,32 +159,39 @@ def _concluded(
     front = []
     for i in ranked:
         front.append(_entry(problem, chosen[i], scores[i], tested.score(networks[i])))
-        report(Progress("final", len(chosen) + len(front), len(chosen) + len(ranked)))
+        report(Progress("test", len(front), len(ranked)))
     if folder is not None:
         folder.save_front(front)
     reached = {goal: best_within(saved[ranked], drops[ranked], goal) for goal in settings.all_goals}
     best_by_goal = {goal: front[i] for goal, i in reached.items() if i is not None}
-    if settings.max_drop not in best_by_goal:
-        unit = problem.evaluator.metric.unit
-        raise RunError(
-            f"no policy loses at most {settings.max_drop:g} {unit}: the nearest loses {drops.min():.2f}; "
-            "allow more with --max-drop, or more bits with --max-bits"
-        )
+    metric = problem.evaluator.metric
     return SearchResult(
         network=problem.network.name,
         hardware=problem.hardware.name,
         target=settings.problem.target,
-        metric=problem.evaluator.metric,
+        metric=metric,
         seed=settings.seed,
         max_drop=settings.max_drop,
         evaluations=problem.evaluations,
         seconds=time.monotonic() - started,
         baseline=_dense_figures(problem, 8, fresh, tested),
         reference=_reference_figures(problem, fresh, tested),
-        best=best_by_goal[settings.max_drop],
+        best=best_by_goal.get(settings.max_drop, front[-1]),
         best_by_goal=best_by_goal,
+        missed=_missed([goal for goal, i in reached.items() if i is None], float(drops.min()), metric.unit),
         front=tuple(front),
         bank=problem.bank,
+    )
+
+
+def _missed(goals: list[float], nearest: float, unit: str) -> str | None:
+    """One line about allowed drops that no policy stays within."""
+    if not goals:
+        return None
+    named = " or ".join(f"{goal:g}" for goal in goals)
+    return (
+        f"no policy loses at most {named} {unit}: the nearest loses {nearest:.2f}; allow more with --max-drop or "
+        "--goals, or more bits with --max-bits"
     )
 
 
@@ -229,19 +243,22 @@ def explore(
 
 def finished(
     problem: Problem, settings: SearchSettings, fresh: Evaluator, report: OnProgress
-) -> tuple[list[Outcome], list[IntegerNetwork], list[Score], NDArray[np.float64]]:
-    """Finalists, their final networks and scores on fresh search images, and the `cautious_drop` of each: [F]."""
+) -> tuple[list[Outcome], dict[int, IntegerNetwork], list[Score], NDArray[np.float64]]:
+    """Finalists, the networks of those on the front by position, scores on fresh images, and each `cautious_drop`."""
     chosen = finalists(list(problem.outcomes.values()), settings.candidate_goals)
-    networks: list[IntegerNetwork] = []
-    scores, drops = [], []
+    saved = np.array([outcome.saved_pct for outcome in chosen])
+    networks: dict[int, IntegerNetwork] = {}
+    scores: list[Score] = []
+    drops: list[float] = []
     if problem.workers == 1:  # other processes cannot call back
-        problem.bank.on_step = lambda i, n: report(Progress("rounding", len(networks) * n + i, len(chosen) * n))
+        problem.bank.on_step = lambda i, n: report(Progress("rounding", len(scores) * n + i, len(chosen) * n))
     finals = problem.finals([outcome.choices for outcome in chosen], (fresh, problem.evaluator))
     for i, (network, (score, again)) in enumerate(finals):
-        networks.append(network)
         scores.append(score)
         drops.append(cautious_drop(score, again))
-        report(Progress("final", i + 1, 2 * len(chosen)))
+        front = pareto(saved[: i + 1], np.array(drops))
+        networks = {j: kept for j, kept in {**networks, i: network}.items() if j in front}
+        report(Progress("final", i + 1, len(chosen)))
     problem.bank.on_step = None
     return chosen, networks, scores, np.array(drops)
 
@@ -309,7 +326,7 @@ def fresh_search_images(data: DataSplits, settings: SearchSettings) -> ImageSet:
     used = settings.problem.score_images
     if len(data.search) <= used:
         return data.search
-    return data.search.part(torch.arange(used, len(data.search)))
+    return data.search.part(slice(used, None))
 
 
 def evaluator_of(problem: Problem, card: NetworkCard, images: Images) -> Evaluator:

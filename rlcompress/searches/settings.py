@@ -103,6 +103,9 @@ class SearchSettings:
         """The settings that decide what is found, as JSON-able values."""
         own = {key: getattr(self, key) for key in ("max_drop", "evaluations", "minutes", "agent", "seed")}
         own |= {"goals": list(self.goals), "agent_from": self.agent_from, "agent_settings": dict(self.agent_settings)}
-        inner = ("target", "granularities", "min_bits", "max_bits", "round_to", "score_images", "repair", "correction")
+        inner = (
+            "target", "granularities", "min_bits", "max_bits", "round_to", "score_images", "repair", "correction",
+            "memory",
+        )  # fmt: skip
         values = {key: getattr(self.problem, key) for key in inner}
         return {**own, **values, "granularities": list(self.problem.granularities)}

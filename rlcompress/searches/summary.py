@@ -15,7 +15,7 @@ class Summary:
     Attributes:
         title: what was searched.
         header: names of the columns.
-        rows: dense networks and best policy.
+        rows: dense networks, the best policy, and that of every further goal.
         caption: what was lost, on how many images.
     """
 
@@ -41,15 +41,21 @@ class Summary:
 
 
 def summary_of(result: "SearchResult") -> Summary:
-    """Baselines against the best policy."""
+    """Baselines against the best policy and those of further goals."""
     metric, best = result.metric, result.best
-    figures = {"dense 16 bits": result.reference, "dense 8 bits": result.baseline, "best policy": best.figures}
+    figures = {"dense 16 bits": result.reference, "dense 8 bits": result.baseline}
+    figures["best policy" if result.within else "nearest policy"] = best.figures
+    for goal, entry in result.best_by_goal.items():
+        if goal != result.max_drop:
+            figures[f"at most {goal:g} lost"] = entry.figures
+    dense = result.baseline
     rows = tuple(
         (
             name,
             f"{of.energy_uj:.2f}",
+            _saved(of.energy_uj, dense.energy_uj),
             f"{of.latency_ms:.4f}",
-            f"{100.0 * (1.0 - of.energy_uj / result.baseline.energy_uj):.1f} %",
+            _saved(of.latency_ms, dense.latency_ms),
             f"{of.metric_search:.2f}",
             f"{of.metric_test:.2f}",
         )
@@ -57,11 +63,26 @@ def summary_of(result: "SearchResult") -> Summary:
         if of is not None
     )
     return Summary(
-        title=f"{result.network} on {result.hardware}: {result.evaluations} evaluations, {result.seconds:.0f} s",
-        header=("", "energy uJ", "latency ms", "saved", f"{metric.label} search", f"{metric.label} test"),
+        title=(
+            f"{result.network} on {result.hardware}, least {result.target}: {result.evaluations} evaluations, "
+            f"{result.seconds:.0f} s"
+        ),
+        header=(
+            "",
+            "energy uJ",
+            "energy saved",
+            "latency ms",
+            "latency saved",
+            f"{metric.label} search",
+            f"{metric.label} test",
+        ),
         rows=rows,
         caption=(
             f"{metric.unit} lost: {best.drop_search:.2f} on search images, {best.drop_test:.2f} on "
             f"{best.images_test} test images; {metric.label} of dense rows is the pretrained network's own"
         ),
     )
+
+
+def _saved(figure: float, dense: float) -> str:
+    return f"{100.0 * (1.0 - figure / dense):.1f} %"

@@ -13,7 +13,6 @@ from rlcompress.network.pretrained import pretrained
 from rlcompress.searches import SearchSettings, run_search
 from rlcompress.searches.folder import RunFolder, file_hash
 from rlcompress.sweeps.plan import Job
-from rlcompress.sweeps.shared import measured_before
 
 FAILED = "failed.json"
 RUN = "run"
@@ -43,7 +42,7 @@ def note_failure(folder: Path, message: str) -> None:
 
 def _search(job: Job, folder: Path) -> None:
     subject = job.subject
-    settings = SearchSettings.of(job.search_settings)
+    settings = SearchSettings.of({"cache": str(folder.parent), **job.search_settings})
     hardware, splits = load_hardware(job.hardware), load_data(subject.data)
     channels, height, width = splits.search.images.shape[1:]
     given = InputFormat(shape=(channels, height, width)) if ":" in subject.network else InputFormat()
@@ -52,7 +51,5 @@ def _search(job: Job, folder: Path) -> None:
     card = replace(card, metric=subject.metric or card.metric)
     asked = {**settings.as_json(), **subject.model_dump(), "hardware": job.hardware, "metric": card.metric}
     asked |= {"weights_sha256": file_hash(subject.weights)} if subject.weights else {}
-    run = folder / RUN
-    measured = measured_before(run, asked, splits.fingerprint)
-    run_folder = RunFolder(run, asked, resume=(run / "run.json").exists(), measured=measured)
+    run_folder = RunFolder(folder / RUN, asked, resume=(folder / RUN / "run.json").exists())
     run_search(traced, card, splits, hardware, settings, run_folder)

@@ -32,6 +32,8 @@ class _Result(BaseModel):
     evaluations: int
     seconds: float
     best: _Best
+    best_by_goal: dict[str, Any] = {}
+    missed: str | None = None
 
 
 class Row(BaseModel):
@@ -77,6 +79,8 @@ def row_of(job: Job, folder: Path) -> Row:
         return Row(**head, error=f"result.json: {reason(error)}")
     except ValidationError as error:
         return Row(**head, error=f"result.json: {first_problem(error)}")
+    if result.missed and f"{job.max_drop:g}" not in result.best_by_goal:
+        return Row(**head, error=result.missed)
     found = {"evaluations": result.evaluations, "seconds": result.seconds, **result.best.model_dump()}
     return Row(**head, **found)
 

@@ -44,6 +44,7 @@ class WorkerPool(Generic[Item, Result]):
         workers: how many processes.
         patience_s: a worker that takes longer for an item counts as hung.
         folder: where the file is made; the system's temporary folder by default.
+        prepare: function of a module, called in each process before anything else.
 
     Raises:
         WorkerError: there is less than one worker.
@@ -56,10 +57,12 @@ class WorkerPool(Generic[Item, Result]):
         *,
         patience_s: float = 600.0,
         folder: Path | None = None,
+        prepare: Callable[[], None] | None = None,
     ) -> None:
         if workers < 1:
             raise WorkerError(f"workers must be at least 1, got {workers}")
         self._function, self._count, self._patience_s, self._parent = function, workers, patience_s, folder
+        self._prepare = prepare
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._workers: list[_Worker] = []
 
@@ -149,7 +152,7 @@ class WorkerPool(Generic[Item, Result]):
             write_mapped(self._function, Path(self._folder.name))
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
-        process = context.Process(target=_work, args=(theirs, self._folder.name), daemon=True)
+        process = context.Process(target=_work, args=(theirs, self._folder.name, self._prepare), daemon=True)
         process.start()
         theirs.close()
         self._workers.append(_Worker(process, ours))
@@ -168,12 +171,14 @@ class WorkerPool(Generic[Item, Result]):
             self._workers.remove(worker)
 
 
-def _work(pipe: Connection, folder: str) -> None:
+def _work(pipe: Connection, folder: str, prepare: Callable[[], None] | None) -> None:
     """What a worker does: answer items until the pipe is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     import torch
 
     torch.set_num_threads(1)
+    if prepare is not None:
+        prepare()
     function = read_mapped(Path(folder))
     while True:
         try:

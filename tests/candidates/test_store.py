@@ -4,6 +4,7 @@ import pickle
 import pytest
 import torch
 
+import rlcompress.candidates.store
 from rlcompress.candidates import Candidates
 from rlcompress.candidates.store import BankStore
 from rlcompress.errors import RlcompressWarning, RunError
@@ -138,17 +139,33 @@ def test_a_full_disk_is_warned_of_and_does_no_harm(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("rlcompress.candidates.store.write_safetensors", full)
-    with pytest.warns(RlcompressWarning, match=r"cannot keep a result \(No space left on device\); make room or leave"):
+    with pytest.warns(RlcompressWarning, match=r"cannot keep results \(No space left on device\); make room or leave"):
         assert BankStore(tmp_path, "f").tensors(["a"], lambda: {"x": torch.ones(3)})["x"].sum() == 3
+
+
+def test_a_file_that_another_run_deletes_while_it_is_read_leaves_nothing_behind(tmp_path, monkeypatch):
+    store = BankStore(tmp_path, "f")
+    store.tensors(["a"], lambda: {"x": torch.ones(3)})
+    read = rlcompress.candidates.store.read_safetensors
+
+    def read_and_lose(path, most):
+        content = read(path, most)
+        path.unlink()
+        return content
+
+    monkeypatch.setattr("rlcompress.candidates.store.read_safetensors", read_and_lose)
+    assert store.tensors(["a"], never)["x"].sum() == 3
+    assert files_of(tmp_path) == []
 
 
 def test_sensitivity_tables_are_kept_to_the_last_bit(tmp_path):
     rows = [SensitivityRow("a", "weight_bits", 2.0, 0.1 + 0.2, 1e-300), SensitivityRow("b", "n:m", 0.5, 1 / 3, 5e-324)]
     bank = bank_of(tmp_path)
     space = ChoiceSpace(bank.network.structure)
-    assert kept_sensitivity(bank, space, 4, lambda: rows) == rows
-    assert kept_sensitivity(bank_of(tmp_path), space, 4, never) == rows
+    assert kept_sensitivity(bank, space, 4, 10**8, lambda: rows) == rows
+    assert kept_sensitivity(bank_of(tmp_path), space, 4, 10**8, never) == rows
     assert (
-        kept_sensitivity(bank, ChoiceSpace(space.structure, granularities=["element"]), 4, lambda: rows[:1]) == rows[:1]
+        kept_sensitivity(bank, ChoiceSpace(space.structure, granularities=["element"]), 4, 10**8, lambda: rows[:1])
+        == rows[:1]
     )
-    assert kept_sensitivity(bank_of(None), space, 4, lambda: rows[1:]) == rows[1:]
+    assert kept_sensitivity(bank_of(None), space, 4, 10**8, lambda: rows[1:]) == rows[1:]

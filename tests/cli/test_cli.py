@@ -121,9 +121,17 @@ def test_two_policies_are_compared(digits: Digits, tmp_path: Path) -> None:
     one, other = _policy(tmp_path / "one.json", digits), tmp_path / "other.json"
     text = one.read_text()
     assert "0 of 6 layers differ" in _rlcompress("policy", "diff", one, one).stdout
-    other.write_text(text.replace('"weight_bits": 5', '"weight_bits": 7').replace("npu_int8", "eyeriss_v1"))
+    changes = {
+        '"weight_bits": 5': '"criterion": "l1", "weight_bits": 7',
+        "npu_int8": "eyeriss_v1",
+        '"round_to": 1': '"round_to": 8',
+    }
+    for before, after in changes.items():
+        text = text.replace(before, after)
+    other.write_text(text)
     shown = _rlcompress("policy", "diff", one, other).stdout
-    assert all(part in shown for part in ("hardware: npu_int8 -> eyeriss_v1", "linear", "W5", "W7", "1 of 6 layers"))
+    parts = ("hardware: npu_int8 -> eyeriss_v1", "multiples of: 1 -> 8", "linear", "W5", "by l1 W7", "1 of 6 layers")
+    assert all(part in shown for part in parts)
     assert "A6" not in shown
     assert "nowhere.json" in _rlcompress("policy", "diff", one, "nowhere.json", status=2).stderr
 

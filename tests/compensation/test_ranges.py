@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from rlcompress.compensation import tune_ranges
+from rlcompress.compensation import output_error, tune_ranges
 from rlcompress.quantization import ActivationQuantizer, ActivationRange
 from tests.small_networks import images
 
@@ -17,25 +17,29 @@ def network(bits, *scales):
     return nn.Sequential(*layers)
 
 
+def error_to(target):
+    return lambda net: output_error(net, target, X)
+
+
 @pytest.mark.parametrize(("best", "factor"), [(0.1, 1.0), (0.085, 0.85), (0.12, 1.2)])
 def test_the_range_that_made_the_target_is_found(best, factor):
     target = network(4, best)(X)
     net = network(4, 0.1)
-    tune_ranges(net, target, X)
+    tune_ranges(net, error_to(target))
     assert net[0].range.scale == pytest.approx(0.1 * factor)
 
 
 def test_outputs_only_get_nearer():
     net = network(3, 0.5, 0.3)
     before = float((net(X) - X).square().mean())
-    tune_ranges(net, X, X)
+    tune_ranges(net, error_to(X))
     assert float((net(X) - X).square().mean()) < before
 
 
 def test_wide_and_absent_ranges_stay():
     net = network(8, 0.001)
     net.append(ActivationQuantizer())
-    tune_ranges(net, X, X)
+    tune_ranges(net, error_to(X))
     assert net[0].range.scale == 0.001
     assert net[2].range is None
 
@@ -43,5 +47,5 @@ def test_wide_and_absent_ranges_stay():
 def test_every_image_counts_once():
     net = network(4, 0.1)
     wanted = torch.cat([network(4, 0.1)(X[:32]), network(4, 0.12)(X[32:])])
-    tune_ranges(net, wanted, X)
+    tune_ranges(net, error_to(wanted))
     assert net[0].range.scale == pytest.approx(0.12)

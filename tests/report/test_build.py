@@ -9,6 +9,7 @@ from rlcompress import hw_models
 from rlcompress.errors import RunError
 from rlcompress.network.spec_cards import built_in_specs
 from rlcompress.report import energy_report, write_report
+from rlcompress.report.headline import number
 from rlcompress.spec import LayerChoice, fingerprint, specs_from_json
 from tests.report.conftest import MakeRun
 
@@ -120,7 +121,7 @@ def test_every_goal_of_a_search_is_shown(make_run: MakeRun) -> None:
     milder = {**result["best"], "energy_saved_pct": 12.34, "drop_test": 0.25}
     result["best_by_goal"] = {"1": result["best"], "0.5": milder}
     (folder / "result.json").write_text(json.dumps(result))
-    assert "0.5 points 12.3 % 0.25 ± 0.78" in _page(folder).text
+    assert f"0.5 points 12.3 % {number(milder['latency_ms'])} ms 0.25 ± 0.78 policy_0.5.json" in _page(folder).text
 
 
 def test_another_metric_has_its_name_and_unit(make_run: MakeRun) -> None:

@@ -115,17 +115,64 @@ def test_every_tier_ends_with_a_network_that_its_policy_alone_gives(
 def test_a_notebook_shows_a_table(finished: tuple[SearchResult, Path]) -> None:
     result, _ = finished
     shown = replace(result, network="<b>net</b>")._repr_html_()
-    assert "&lt;b&gt;net&lt;/b&gt; on scalable_sparse_16x32: 12 evaluations" in shown
+    assert "&lt;b&gt;net&lt;/b&gt; on scalable_sparse_16x32, least energy: 12 evaluations" in shown
     assert f"<td>{result.best.figures.energy_uj:.2f}</td>" in shown
 
 
 def test_a_prompt_shows_a_table(finished: tuple[SearchResult, Path]) -> None:
     result, _ = finished
     title, header, *rows, caption = repr(result).splitlines()
-    assert title.startswith("digits_cnn on scalable_sparse_16x32: 12 evaluations")
+    assert title.startswith("digits_cnn on scalable_sparse_16x32, least energy: 12 evaluations")
     assert header.split()[:2] == ["energy", "uJ"]
     assert [row[: row.index("  ")] for row in rows] == ["dense 16 bits", "dense 8 bits", "best policy"]
     assert f"on {result.best.images_test} test images" in caption
+
+
+def test_the_table_names_the_target_and_shows_both_savings(finished: tuple[SearchResult, Path]) -> None:
+    result, _ = finished
+    title, header, _, dense, best, _ = repr(replace(result, target="latency")).splitlines()
+    assert title.startswith("digits_cnn on scalable_sparse_16x32, least latency: 12")
+    assert [name in header for name in ("energy saved", "latency saved")] == [True, True]
+    assert dense.count("0.0 %") == 2
+    latency = 100 * (1 - result.best.figures.latency_ms / result.baseline.latency_ms)
+    assert f"{result.best.energy_saved_pct:.1f} %" in best
+    assert f"{latency:.1f} %" in best
+
+
+def test_every_goal_gets_its_policy(digits: Digits, tmp_path: Path) -> None:
+    phases: dict[str, set[int | None]] = {}
+    settings = SearchSettings(evaluations=6, agent="uniform", max_drop=5.0, goals=(0.5, 60.0), problem=_PROBLEM)
+    result = run_search(
+        digits.network, digits.card, digits.splits, hw_models.load("scalable_sparse_16x32"), settings,
+        RunFolder(tmp_path / "run", settings.as_json()), lambda p: phases.setdefault(p.phase, set()).add(p.total),
+    )  # fmt: skip
+    assert sorted(path.name for path in (tmp_path / "run").glob("policy*.json")) == [
+        "policy.json",
+        "policy_0.5.json",
+        "policy_5.json",
+        "policy_60.json",
+    ]
+    assert CompressionPolicy.load(tmp_path / "run" / "policy_60.json") == result.best_by_goal[60.0].policy
+    assert CompressionPolicy.load(tmp_path / "run" / "policy_5.json") == result.policy
+    assert "at most 60 lost" in repr(result)
+    assert "policy_0.5.json" in (tmp_path / "run" / "report.html").read_text()
+    assert result.missed is None
+    assert {phase: len(totals) for phase, totals in phases.items()} == dict.fromkeys(
+        ("sensitivity", "search", "final", "test"), 1
+    )
+
+
+def test_a_search_that_meets_no_goal_leaves_the_nearest(digits: Digits, tmp_path: Path) -> None:
+    out, narrow = tmp_path / "run", ProblemSettings(score_images=200, max_bits=2)
+    with pytest.warns(RlcompressWarning, match=r"no policy loses at most 0 points: the nearest loses \d+\.\d\d; allow"):
+        result = _run(digits, out, agent="uniform", evaluations=4, max_drop=0.0, problem=narrow)
+    assert not result.within
+    assert result.best == result.front[-1]
+    saved = json.loads((out / "result.json").read_text())
+    assert (saved["best"]["id"], saved["best_by_goal"], saved["missed"]) == (result.best.id, {}, result.missed)
+    assert not (out / "policy.json").exists()
+    assert "nearest policy" in repr(result)
+    assert f"Shown is the policy that loses least: {result.missed}" in (out / "report.html").read_text()
 
 
 def test_an_accelerator_without_16_bits_has_no_such_row(digits: Digits, tmp_path: Path) -> None:

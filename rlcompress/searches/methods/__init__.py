@@ -59,6 +59,5 @@ def check_method(name: str, callback: MaybeCallback = None) -> str:
 
 def propose(problem: Problem, settings: SearchSettings, watch: Watch) -> None:
     """Run the method that the settings name until the problem's budget is spent or it has nothing more to propose."""
-    problem.workers = settings.workers
     with suppress(BudgetSpent), closing(problem):
         METHODS[settings.agent](problem, settings, watch)

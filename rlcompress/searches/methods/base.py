@@ -2,6 +2,10 @@
 
 from collections.abc import Callable, Iterator
 from itertools import islice
+from typing import Any
+
+from gymnasium import Space
+from gymnasium.spaces import flatdim
 
 from rlcompress.envs import Outcome, Problem, policy_id
 from rlcompress.searches.settings import SearchSettings
@@ -16,6 +20,12 @@ KNOWN_IN_A_ROW = 50
 
 AT_A_TIME = 32
 """Policies that methods which do not look at outcomes hand over together."""
+
+
+def transitions_within(most: int, observation: Space[Any], action: Space[Any]) -> int:
+    """How many transitions a replay buffer of at most so many bytes holds, with their priorities; at least one."""
+    numbers = 2 * flatdim(observation) + flatdim(action) + 3  # and reward, end, time-out
+    return max(1, most // (4 * numbers + 16))
 
 
 def planned(problem: Problem, settings: SearchSettings) -> list[Outcome]:

@@ -4,13 +4,15 @@ from collections.abc import Sequence
 from functools import partial
 from itertools import cycle, islice
 
+from dataclasses import replace
+
 import numpy as np
 
-from rlcompress.agents import CompositeAgent, load_agent, save_agent
+from rlcompress.agents import CompositeAgent, CompositeSettings, load_agent, save_agent
 from rlcompress.envs import Problem, policy_id
 from rlcompress.planning.planner import Error, row
 from rlcompress.searches.agent_settings import CompositeSearchSettings
-from rlcompress.searches.methods.base import KNOWN_IN_A_ROW, planned
+from rlcompress.searches.methods.base import KNOWN_IN_A_ROW, planned, transitions_within
 from rlcompress.searches.settings import SearchSettings
 from rlcompress.searches.surrogate_env import SurrogateEnv, joined
 from rlcompress.searches.watch import Watch
@@ -52,9 +54,19 @@ class _Search:
             self.agent = load_agent(settings.agent_from, self._env, seed=settings.seed)
         else:
             self.agent = CompositeAgent(
-                "MlpPolicy", self._env, self._env.discrete_actions, how.agent, seed=settings.seed, device="cpu"
+                "MlpPolicy",
+                self._env,
+                self._env.discrete_actions,
+                self._bounded(how.agent),
+                seed=settings.seed,
+                device="cpu",
             )
         self._settings = settings
+
+    def _bounded(self, agent: CompositeSettings) -> CompositeSettings:
+        """Settings whose replay takes no more than is allowed."""
+        room = transitions_within(self._problem.memory.replay, self._env.observation_space, self._env.action_space)
+        return replace(agent, buffer_size=min(agent.buffer_size, room))
 
     def run(self, watch: Watch) -> None:
         """Until the budget is spent, or nothing new is proposed any more."""

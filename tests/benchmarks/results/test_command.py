@@ -29,6 +29,7 @@ def test_a_search_becomes_rows_that_come_out_again(
     assert "1/1 digits_cnn-scalable_sparse_16x32-uniform-5-s0-" in said
     rows = read_csv(tmp_path / "out" / "results.csv")
     assert [row.goal for row in rows] == [2.0, 5.0]
+    assert list((tmp_path / "out").glob("rlcompress-bank/*")), "searches share what they compute of layers"
     assert all(row.policy and row.evaluations == 4 for row in rows)
     assert "| digits_cnn | 5 |" in (tmp_path / "out" / "table.md").read_text()
     assert "1/1" not in run()[1], "a finished search is not searched again"
