@@ -38,9 +38,9 @@ class MemoryShares:
     """Bounds in bytes that a search keeps, each process its own.
 
     Attributes:
-        bank: compressed layers that are kept.
+        bank: compressed layers that are kept; the same with their moments corrected take a quarter as much beside them.
         finals: finished networks that are kept.
-        sensitivity: dense activations that the sensitivity table is measured from, before there are finals.
+        sensitivity: stored tensors that the sensitivity table is measured from, before there are finals.
         replay: transitions of a learning agent.
     """
 

@@ -10,22 +10,21 @@ import torch
 
 from benchmarks.evaluation.engines import in_dense_images
 from benchmarks.evaluation.subjects import Subject, Subjects
-from rlcompress.candidates.template import quantizable
 from rlcompress.compensation import input_hessians
 from rlcompress.evaluation import Evaluator, Score, Scorer
 from rlcompress.spec import LayerChoice
 from rlcompress.workers import WorkerPool
 
-HESSIAN_IMAGES = 64
+HESSIAN_IMAGES = 512
 WORKER_IMAGES = 1000
 KEEP_RATIOS = (1.0, 0.8, 0.6, 0.4, 0.2)  # with 7 widths, 35 options a layer
 
 
 def hessian_forwards(subject: Subject) -> float:
-    """Time of the input Hessians against the dense forward of the same images."""
-    count = min(HESSIAN_IMAGES, subject.images)
-    images, template = subject.calibration[:count], quantizable(subject.network)
-    return in_dense_images(subject, lambda: input_hessians(template, subject.network.layers, images), rounds=3) / count
+    """Time of the input Hessians, of as many images as a bank looks at, against the dense forward of these."""
+    template, images = subject.bank.template(), subject.calibration[:HESSIAN_IMAGES]
+    work = in_dense_images(subject, lambda: input_hessians(template, subject.network.layers, images), rounds=3)
+    return work / len(images)
 
 
 def _peak_kb() -> int:

@@ -1,7 +1,7 @@
 """`Candidates`: compressed layers, computed once and stitched into networks."""
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import astuple
 from pathlib import Path
 
@@ -21,25 +21,27 @@ from rlcompress.candidates.fingerprint import bank_fingerprint
 from rlcompress.candidates.layer import DenseLayer, Pruning, compress, importance
 from rlcompress.candidates.memo import Memo
 from rlcompress.candidates.store import BankStore, Key
-from rlcompress.candidates.template import StoredTensors, lean_copy, quantizable, quantizer_name
+from rlcompress.candidates.template import StoredTensors, lean_copy, quantizable, quantizer_name, with_modules
 from rlcompress.candidates.tiers import check_tier
 from rlcompress.compensation import (
+    InputHessians,
+    InputMeans,
     RoundedLayer,
     affine_to,
-    input_hessians,
-    input_means,
     local_moments,
     loss_gradients,
     match_moments,
     output_moments,
     rescale,
+    visit_inputs,
 )
 from rlcompress.errors import RunError
 from rlcompress.memory import MemoryShares
-from rlcompress.network.layers import bias_of, weighted
+from rlcompress.network.layers import WeightedLayer, bias_of, weighted
 from rlcompress.network.trace import TracedNetwork
 from rlcompress.pruning import CRITERIA, NEED_GRADIENTS, filter_classes
 from rlcompress.quantization import (
+    ActivationQuantizer,
     ActivationRange,
     QuantizedWeight,
     fit_ranges,
@@ -50,7 +52,7 @@ from rlcompress.quantization import (
 from rlcompress.spec import REFERENCE_BITS, LayerChoice
 
 _WIDTHS = (2, 3, 4, 5, 6, 7, 8, REFERENCE_BITS)
-_AFFINE_SHARE = 16  # gains and shifts are small beside the codes that they belong to
+_CORRECTED_SHARE = 4  # of the bank's memory that corrected layers take beside it; each has codes of one width
 _RANGE_SAMPLES = 32768  # values per tensor that activation ranges are fitted on
 CORRECTIONS = ("paired", "local")
 """How stitched networks get the dense network's moments; final ones are always paired."""
@@ -104,6 +106,7 @@ class Candidates:
         self.network = network
         self.repair = repair
         self._criterion = criterion
+        self._correction = correction
         self._template = quantizable(network).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._images = calibration[:correction_images].contiguous(memory_format=torch.channels_last)
         self._moments = output_moments(self._template, network.layers, self._images)
@@ -113,7 +116,8 @@ class Candidates:
         }  # fmt: skip
         self._store = None if cache is None else self._store_in(Path(cache), calibration, settings)
         images = calibration[:hessian_images]
-        hessians = self.kept(["hessians"], lambda: input_hessians(self._template, network.layers, images))
+        moments = self.kept(["inputs"], lambda: _input_moments(self._template, network.layers, images))
+        hessians, self._means = ({n: moments[f"{kind} {n}"] for n in network.layers} for kind in ("second", "mean"))
         check_hessians(hessians)
         gradients: dict[str, Tensor] = {}
         if criterion in NEED_GRADIENTS:
@@ -132,14 +136,12 @@ class Candidates:
         nonzero = {name: share for name, (_, share) in stored.items()}
         self.densities = {layer: nonzero[name] for layer, name in network.reads.items()}
         """Layer name -> share of nonzero inputs on the calibration images."""
-        self._means: dict[str, Tensor] = {}
-        if correction == "local":
-            self._means = input_means(self._template, network.layers, images)
         self._removed = Memo(self._removed_classes)
         memory = memory or MemoryShares()
         self._weights = Memo(self._compress, memory.bank, _stored_bytes)
-        self._affine = Memo(self._local_affine, memory.bank // _AFFINE_SHARE, _affine_bytes)
-        self._finals = Memo(self._finish, memory.finals, _network_bytes)
+        self._corrected = Memo(self._correct, memory.bank // _CORRECTED_SHARE, _module_bytes)
+        self._quantizer = Memo(self._quantizer_of)
+        self._finals = Memo(self._finish, memory.finals, _module_bytes)
         self.on_step: OnStep | None = None
         """Called with (steps done, steps in all) of learned rounding."""
 
@@ -192,43 +194,56 @@ class Candidates:
             A module in eval mode, channels_last, that maps images [N, C, H, W] to the network's output. Its graph is
             shared between all of them; copy it (`copy.deepcopy`) before changing it.
         """
-        if self.repair == "none":
-            return self._uncorrected(choices)
-        if not self._means:
-            return self._paired(choices)
-        network, removed = self._uncorrected(choices), self.removed_classes(choices)
+        paired = self._correction == "paired" and self.repair != "none"
+        return self._paired(choices) if paired else self.stitch_locally(choices)
+
+    def stitch_locally(self, choices: Mapping[str, LayerChoice]) -> fx.GraphModule:
+        """`stitch` with local correction, whatever the bank's own; without any where nothing is repaired.
+
+        Networks share the layers that they have in common, so leave them as they are.
+        """
+        removed, layers = self.removed_classes(choices), {}
         for name, choice in choices.items():
-            key = (name, self._pruning(choice), removed & self._seen[name], choice.weight_bits)
-            rescale(weighted(network, name), *self._affine(*key))
-        return network
+            check_applies(self.network.layers[name], choice)
+            layers[name] = self._corrected(name, self._pruning(choice), removed & self._seen[name], choice.weight_bits)
+        quantizers = {stored: self._quantizer(stored, bits) for stored, bits in self._widths(choices).items()}
+        return self._stitched(layers, quantizers)
 
     def _paired(self, choices: Mapping[str, LayerChoice]) -> fx.GraphModule:
-        network = self._uncorrected(choices)
+        removed = self.removed_classes(choices)
+        layers = {name: self._layer(name, self.weights(name, choices), removed) for name in self.network.layers}
+        quantizers = {stored: self._quantizer_of(stored, bits) for stored, bits in self._widths(choices).items()}
+        network = self._stitched(layers, quantizers)
         match_moments(network, self._moments, self._images)
         return network
 
-    def _uncorrected(self, choices: Mapping[str, LayerChoice]) -> fx.GraphModule:
-        network = lean_copy(self._template)
-        removed = list(self.removed_classes(choices))
-        for name in self.network.layers:
-            layer, weight = weighted(network, name), self.weights(name, choices)
-            live = torch.from_numpy(~np.isin(self.network.classes[name], removed))
-            layout = torch.channels_last if weight.codes.dim() == 4 else torch.contiguous_format
-            layer.weight = _fixed(weight.dequantized().contiguous(memory_format=layout))
-            layer.bias = _fixed(bias_of(layer) * live)
-            keep_codes(layer, weight)
-        for stored, bits in self._widths(choices).items():
-            network.get_submodule(quantizer_name(stored)).range = self._ranges[stored][bits]  # type: ignore[assignment]
-        return network
+    def _stitched(self, layers: Mapping[str, nn.Module], quantizers: Mapping[str, nn.Module]) -> fx.GraphModule:
+        """The template with layers by their names and quantizers by those of the tensors that they round."""
+        named = {quantizer_name(stored): quantizer for stored, quantizer in quantizers.items()}
+        return with_modules(self._template, {**layers, **named})
 
-    def _local_affine(self, layer: str, pruning: Pruning, removed: frozenset[int], bits: int) -> tuple[Tensor, Tensor]:
-        """Gain and shift [K] that give a compressed layer the dense layer's moments on the dense network's inputs."""
-        weight = self._weights(layer, pruning, removed)[bits].dequantized()
-        outputs, _ = self._live(layer, removed)
-        dense, bias = self._dense[layer], bias_of(weighted(self._template, layer))
-        seen = dense.hessian, self._means[layer]
-        have, want = local_moments(weight, bias * outputs, *seen), local_moments(dense.weight, bias, *seen)
-        return affine_to(have, want, ~outputs)
+    def _quantizer_of(self, stored: str, bits: int) -> ActivationQuantizer:
+        quantizer = ActivationQuantizer()
+        quantizer.range = self._ranges[stored][bits]
+        return quantizer
+
+    def _layer(self, name: str, weight: QuantizedWeight, removed: frozenset[int]) -> WeightedLayer:
+        """A layer with compressed weights; removed outputs lose their bias."""
+        layer = lean_copy(weighted(self._template, name))
+        layout = torch.channels_last if weight.codes.dim() == 4 else torch.contiguous_format
+        layer.weight = _fixed(weight.dequantized().contiguous(memory_format=layout))
+        layer.bias = _fixed(bias_of(layer) * self._live(name, removed)[0])
+        keep_codes(layer, weight)
+        return layer
+
+    def _correct(self, name: str, pruning: Pruning, removed: frozenset[int], bits: int) -> WeightedLayer:
+        """A compressed layer with the dense layer's moments on the dense network's inputs."""
+        layer = self._layer(name, self._weights(name, pruning, removed)[bits], removed)
+        if self.repair != "none":
+            dense, seen = weighted(self._template, name), (self._dense[name].hessian, self._means[name])
+            have, want = (local_moments(part.weight, bias_of(part), *seen) for part in (layer, dense))
+            rescale(layer, *affine_to(have, want, ~self._live(name, removed)[0]))
+        return layer
 
     def final(self, choices: Mapping[str, LayerChoice]) -> fx.GraphModule:
         """`stitch` with the repair that only policies that are kept get: the same choices give the same network.
@@ -248,7 +263,7 @@ class Candidates:
     def _finish(self, *entries: tuple[str, LayerChoice]) -> fx.GraphModule:
         choices = dict(entries)
         if self.repair == "none":
-            return self._uncorrected(choices)
+            return self.stitch_locally(choices)
         network = self._finisher.tuned(self._paired(choices))
         if self.repair == "t2":
             layers = {name: self._rounded(name, choices, network) for name in self.network.layers}
@@ -312,8 +327,12 @@ def _unpacked(tensors: Mapping[str, Tensor]) -> dict[int, QuantizedWeight]:
     return {bits: QuantizedWeight(tensors[f"codes {bits}"], tensors[f"scale {bits}"]) for bits in _WIDTHS}
 
 
-def _affine_bytes(affine: tuple[Tensor, Tensor]) -> int:
-    return sum(tensor.nbytes for tensor in affine)
+def _input_moments(network: nn.Module, layers: Iterable[str], images: Tensor) -> dict[str, Tensor]:
+    """What `input_hessians` gives, as ``second NAME``, and the means of the same inputs, as ``mean NAME``."""
+    hessians, means = InputHessians(), InputMeans()
+    visit_inputs(network, layers, images, hessians.add, means.add)
+    kinds = {"second": hessians.result(), "mean": means.result()}
+    return {f"{kind} {name}": tensor for kind, found in kinds.items() for name, tensor in found.items()}
 
 
 def _fixed(tensor: Tensor) -> nn.Parameter:
@@ -324,8 +343,8 @@ def _stored_bytes(weights: dict[int, QuantizedWeight]) -> int:
     return sum(weight.codes.nbytes + weight.scale.nbytes for weight in weights.values())
 
 
-def _network_bytes(network: fx.GraphModule) -> int:
-    return sum(tensor.nbytes for tensor in (*network.parameters(), *network.buffers()))
+def _module_bytes(module: nn.Module) -> int:
+    return sum(tensor.nbytes for tensor in (*module.parameters(), *module.buffers()))
 
 
 @torch.no_grad()

@@ -1,15 +1,18 @@
 """The network that candidates are stitched into: folded, with a quantizer on every stored tensor."""
 
 import copy
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Mapping
 from typing import Generic, TypeVar
 
 import torch
 from torch import Tensor, fx, nn
 
-from rlcompress.network.layers import weighted
+from rlcompress.network.layers import WeightedLayer, weighted
 from rlcompress.network.trace import TracedNetwork
 from rlcompress.quantization import ActivationQuantizer
+
+Module = TypeVar("Module", bound=nn.Module)
 
 
 def quantizer_name(stored: str) -> str:
@@ -41,18 +44,35 @@ def quantizable(network: TracedNetwork) -> fx.GraphModule:
     return graph
 
 
-def lean_copy(graph: fx.GraphModule) -> fx.GraphModule:
-    """A copy with modules of its own that shares the graph and the tensors: give it new tensors, do not change them."""
-    copied = _lean(graph)
-    assert isinstance(copied, fx.GraphModule)
+def with_modules(module: Module, replaced: Mapping[str, nn.Module]) -> Module:
+    """A copy with some modules, by their dotted names, replaced; everything else is shared with the original."""
+    copied = _bare_copy(module)
+    modules = copied.__dict__["_modules"] = dict(module._modules)
+    inner: dict[str, dict[str, nn.Module]] = defaultdict(dict)
+    for name, part in replaced.items():
+        first, _, rest = name.partition(".")
+        if rest:
+            inner[first][rest] = part
+        else:
+            modules[first] = part
+    for first, parts in inner.items():
+        child = modules[first]
+        assert child is not None
+        modules[first] = with_modules(child, parts)
     return copied
 
 
-def _lean(module: nn.Module) -> nn.Module:
-    copied = nn.Module.__new__(module.__class__)  # fx.GraphModule.__new__ would make a new class
-    for name, value in module.__dict__.items():  # parameters, buffers, hooks
+def lean_copy(layer: WeightedLayer) -> WeightedLayer:
+    """A copy of a layer that shares its tensors: give it new tensors, do not change them."""
+    copied = _bare_copy(layer)
+    for name, value in layer.__dict__.items():  # parameters, buffers, hooks
         copied.__dict__[name] = value.copy() if isinstance(value, dict | set) else value
-    copied.__dict__["_modules"] = {name: part and _lean(part) for name, part in module._modules.items()}
+    return copied
+
+
+def _bare_copy(module: Module) -> Module:
+    copied = nn.Module.__new__(module.__class__)  # fx.GraphModule.__new__ would make a new class
+    copied.__dict__.update(module.__dict__)
     return copied
 
 

@@ -1,5 +1,6 @@
 """``rlcompress compare``."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,7 +12,10 @@ from rlcompress.cli.invocation import resumable
 from rlcompress.cli.loading import input_format
 from rlcompress.cli.options import (
     DEFAULT_HARDWARE,
+    AgentFrom,
+    AsJson,
     Cache,
+    Cold,
     Data,
     Goals,
     Granularities,
@@ -24,10 +28,13 @@ from rlcompress.cli.options import (
     Metric,
     MinBits,
     Network,
+    Quiet,
+    Resume,
     RoundTo,
     Std,
     Target,
     Weights,
+    Workers,
     floats_of,
     names_of,
 )
@@ -38,6 +45,8 @@ def compare(
     network: Network,
     data: Data,
     agents: Annotated[str, typer.Option(help="Methods to compare, with commas.")] = "composite,dp,tsdp,uniform",
+    cold: Cold = False,
+    agent_from: AgentFrom = None,
     seeds: Annotated[str, typer.Option(help="Seeds of each method, with commas.")] = "0,1,2",
     weights: Weights = None,
     hardware: Hardware = DEFAULT_HARDWARE,
@@ -50,6 +59,7 @@ def compare(
     min_bits: MinBits = 2,
     max_bits: MaxBits = 8,
     round_to: RoundTo = None,
+    workers: Workers = 1,
     score_images: Annotated[int, typer.Option(help="Search images that candidates are scored on.")] = 1000,
     memory: Memory = None,
     cache: Cache = None,
@@ -57,7 +67,9 @@ def compare(
     input_shape: InputShape = None,
     mean: Mean = None,
     std: Std = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with the comparison in --out.")] = False,
+    resume: Resume = False,
+    quiet: Quiet = False,
+    as_json: AsJson = False,
 ) -> None:
     """Compare search methods at equal evaluations over seeds, on one network and accelerator.
 
@@ -66,8 +78,10 @@ def compare(
     from rlcompress.cli.comparison_table import comparison_table
     from rlcompress.cli.progress import SearchBar
     from rlcompress.data import check_data_fits, load_data
+    from rlcompress.evaluation import metric_of
     from rlcompress.hw_models import load as load_hardware
     from rlcompress.network.pretrained import pretrained
+    from rlcompress.report.records import MetricName
     from rlcompress.searches import SearchSettings
     from rlcompress.searches.comparison import Trial
     from rlcompress.searches.comparison import compare as run
@@ -79,10 +93,11 @@ def compare(
             "max_drop": max_drop, "goals": floats_of(goals), "evaluations": evaluations, "target": target,
             "granularities": names_of(granularities), "min_bits": min_bits, "max_bits": max_bits,
             "round_to": round_to, "cache": str(cache) if cache else None,
-            "score_images": score_images, "memory": memory,
+            "score_images": score_images, "memory": memory, "workers": workers,
+            "agent_from": str(agent_from) if agent_from else None,
         }
     )  # fmt: skip
-    names, numbers = names_of(agents), _seeds(seeds)
+    names, numbers = _methods(agents, cold=cold), _seeds(seeds)
     model = load_hardware(hardware)
     splits = load_data(data)
     traced, card = pretrained(network, weights, input_format(network, input_shape, mean, std, splits))
@@ -102,18 +117,30 @@ def compare(
     folder = open_folder(out, "comparison.json", asked, resume=resume)
 
     def on_trial(trial: Trial) -> None:
-        typer.echo(
-            f"{trial.agent}, seed {trial.seed}: {trial.evaluations} evaluations, {trial.seconds:.0f} s", err=True
-        )
+        if not quiet:
+            said = f"{trial.agent}, seed {trial.seed}: {trial.evaluations} evaluations, {trial.seconds:.1f} s"
+            typer.echo(said, err=True)
 
-    with resumable(folder / "comparison.json"), SearchBar() as bar:
+    with resumable(folder / "comparison.json"), SearchBar(quiet=quiet) as bar:
         trials = run(traced, card, splits, model, settings, names, numbers, folder, on_trial, bar)
     rows = summary_rows(trials)
     (folder / "table.csv").write_text(to_csv(rows))
     (folder / "plot.html").write_text(plot_html(trials, f"{network} on {model.name}"))
-    for goal in dict.fromkeys(row["max_drop"] for row in rows):
-        stdout().print(comparison_table([row for row in rows if row["max_drop"] == goal], goal))
-    typer.echo(f"table: {folder / 'table.csv'}\nplot: {folder / 'plot.html'}")
+    if as_json:
+        typer.echo(json.dumps({"rows": rows, "run": str(folder)}))
+    elif not quiet:
+        unit = MetricName(unit=metric_of(card.metric).unit)
+        for goal in dict.fromkeys(row["max_drop"] for row in rows):
+            own = [row for row in rows if row["max_drop"] == goal]
+            stdout().print(comparison_table(own, f"at most {unit.amount(goal)} lost"))
+        typer.echo(f"table: {folder / 'table.csv'}\nplot: {folder / 'plot.html'}")
+
+
+def _methods(agents: str, *, cold: bool) -> list[str]:
+    """Names of methods; cold, those without the planner where there are such."""
+    from rlcompress.searches import METHODS
+
+    return [f"{name}-cold" if cold and f"{name}-cold" in METHODS else name for name in names_of(agents)]
 
 
 def _seeds(text: str) -> list[int]:

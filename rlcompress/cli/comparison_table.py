@@ -6,11 +6,11 @@ from typing import Any
 from rich.table import Table
 
 
-def comparison_table(rows: Sequence[dict[str, Any]], goal: float) -> Table:
-    """Methods at one allowed drop, most saved first: mean +- standard deviation over the seeds."""
+def comparison_table(rows: Sequence[dict[str, Any]], title: str) -> Table:
+    """Methods at the allowed drop of a title, most saved first: mean +- standard deviation over the seeds."""
     table = Table(
         "agent", "energy uJ", "saved %", "lost, search", "lost, test", "hypervolume", "evaluations", "seconds", "found",
-        title=f"at most {goal:g} points lost",
+        title=title,
     )  # fmt: skip
     for row in sorted(rows, key=lambda row: -(row["saved_pct"] or 0.0)):
         table.add_row(
@@ -21,7 +21,7 @@ def comparison_table(rows: Sequence[dict[str, Any]], goal: float) -> Table:
             _cell(row, "drop_test", 2),
             _cell(row, "hypervolume", 4),
             _cell(row, "evaluations", 0),
-            _cell(row, "seconds", 0),
+            _cell(row, "seconds", 1),
             f"{row['found']} of {row['seeds']}",
         )
     return table
@@ -31,4 +31,5 @@ def _cell(row: dict[str, Any], name: str, digits: int) -> str:
     mean, std = row[name], row[f"{name}_std"]
     if mean is None:
         return "-"
-    return f"{mean:.{digits}f}" + (f" ± {std:.{digits}f}" if std else "")
+    spread = f"{std or 0.0:.{digits}f}"
+    return f"{mean:.{digits}f}" + (f" ± {spread}" if float(spread) else "")

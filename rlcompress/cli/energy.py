@@ -61,3 +61,4 @@ def energy(
         typer.echo(text, nl=False)
         return
     write_text(text, out)
+    typer.echo(f"{format}: {out}")

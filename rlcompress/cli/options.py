@@ -43,6 +43,8 @@ Memory = Annotated[
 Cache = Annotated[
     Path | None, typer.Option(help="Folder in which runs on one network and data share what they compute of layers.")
 ]
+Cold = Annotated[bool, typer.Option("--cold", help="Start composite, nsga2 and tpe without the planner.")]
+AgentFrom = Annotated[Path | None, typer.Option(help="agent.safetensors of another search that composite starts from.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but warnings and errors.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")]

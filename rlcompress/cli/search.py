@@ -10,8 +10,10 @@ from rlcompress.cli.invocation import resumable, typed_command
 from rlcompress.cli.loading import input_format
 from rlcompress.cli.options import (
     DEFAULT_HARDWARE,
+    AgentFrom,
     AsJson,
     Cache,
+    Cold,
     Data,
     Engine,
     Goals,
@@ -53,10 +55,8 @@ def search(
     agent: Annotated[
         str, typer.Option(help="composite, dp, tsdp, nsga2, tpe, td3, ddpg, sac, ppo, balaskas2023, uniform or random.")
     ] = "composite",
-    cold: Annotated[bool, typer.Option("--cold", help="Start composite, nsga2 or tpe without the planner.")] = False,
-    agent_from: Annotated[
-        Path | None, typer.Option(help="agent.safetensors of another search that composite starts from.")
-    ] = None,
+    cold: Cold = False,
+    agent_from: AgentFrom = None,
     granularities: Granularities = "none,element,filter",
     min_bits: MinBits = 2,
     max_bits: MaxBits = 8,

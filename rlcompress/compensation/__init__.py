@@ -1,9 +1,10 @@
 """Repair after pruning and rounding, without retraining."""
 
 from rlcompress.compensation.gradients import loss_gradients
-from rlcompress.compensation.hessian import input_hessians
+from rlcompress.compensation.hessian import InputHessians, input_hessians
+from rlcompress.compensation.inputs import visit_inputs
 from rlcompress.compensation.learned import RoundedLayer
-from rlcompress.compensation.local import input_means, local_moments
+from rlcompress.compensation.local import InputMeans, local_moments
 from rlcompress.compensation.moments import (
     Moments,
     affine_to,
@@ -19,11 +20,12 @@ from rlcompress.compensation.rounding import learn_rounding
 from rlcompress.compensation.synthesis import synthetic_images
 
 __all__ = [
+    "InputHessians",
+    "InputMeans",
     "Moments",
     "RoundedLayer",
     "affine_to",
     "input_hessians",
-    "input_means",
     "learn_rounding",
     "local_moments",
     "loss_gradients",
@@ -36,4 +38,5 @@ __all__ = [
     "rescale",
     "synthetic_images",
     "tune_ranges",
+    "visit_inputs",
 ]

@@ -7,13 +7,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.grad import conv2d_weight
 
-from rlcompress.network.layers import WeightedLayer, weighted
+from rlcompress.compensation.inputs import visit_inputs
+from rlcompress.network.layers import WeightedLayer
 
-_CHUNK = 32  # images a forward pass; bounds the memory that strips take
 _COLUMNS = 65536  # of X that a layer's moments are averaged over; more change nothing that could be measured
 
 
-@torch.no_grad()
 def input_hessians(network: nn.Module, layers: Iterable[str], images: Tensor) -> dict[str, Tensor]:
     """H = X X^T of each layer, X holding one column a position and image of the inputs that a weight row sees.
 
@@ -29,28 +28,27 @@ def input_hessians(network: nn.Module, layers: Iterable[str], images: Tensor) ->
         Layer name -> [G, D, D] float32 for G groups, D = C / G * R * S in the order of the flattened weight; scaled
         to the mean over columns.
     """
-    hessians: dict[str, Tensor] = {}
-    columns: dict[str, int] = {}
-    handles = []
-    chunks = images.split(_CHUNK)
+    hessians = InputHessians()
+    visit_inputs(network, layers, images, hessians.add)
+    return hessians.result()
 
-    def record(name: str, layer: WeightedLayer) -> None:
-        def hook(_module: nn.Module, inputs: tuple[Tensor]) -> None:
-            hessian, count = _second_moment(layer, inputs[0], number, len(chunks))
-            hessians[name] = hessians[name].add_(hessian) if name in hessians else hessian
-            columns[name] = columns.get(name, 0) + count
 
-        handles.append(layer.register_forward_pre_hook(hook))
+class InputHessians:
+    """Adds up what `input_hessians` gives, as `rlcompress.compensation.inputs.visit_inputs` shows the inputs."""
 
-    try:
-        for name in layers:
-            record(name, weighted(network, name))
-        for number, chunk in enumerate(chunks):  # noqa: B007  # read by the hooks
-            network(chunk)
-    finally:
-        for handle in handles:
-            handle.remove()
-    return {name: hessian.div_(columns[name]) for name, hessian in hessians.items()}
+    def __init__(self) -> None:
+        self._sums: dict[str, Tensor] = {}
+        self._columns: dict[str, int] = {}
+
+    def add(self, name: str, layer: WeightedLayer, x: Tensor, number: int, chunks: int) -> None:
+        """Take in the inputs of a layer on one chunk of several."""
+        hessian, count = _second_moment(layer, x, number, chunks)
+        self._sums[name] = self._sums[name].add_(hessian) if name in self._sums else hessian
+        self._columns[name] = self._columns.get(name, 0) + count
+
+    def result(self) -> dict[str, Tensor]:
+        """Layer name -> [G, D, D]; ends the sum, whose memory it takes."""
+        return {name: hessian.div_(self._columns[name]) for name, hessian in self._sums.items()}
 
 
 def _second_moment(layer: WeightedLayer, x: Tensor, number: int, chunks: int) -> tuple[Tensor, int]:

@@ -4,40 +4,29 @@ With input mean mu and covariance C = H - mu mu^T, outputs w x + b have mean w m
 them to the dense layer's corrects what a layer does by itself, not what it inherits from the layers before it.
 """
 
-from collections.abc import Iterable
-
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rlcompress.compensation.moments import Moments
-from rlcompress.network.layers import WeightedLayer, weighted
-
-_CHUNK = 32  # images a forward pass
+from rlcompress.network.layers import WeightedLayer
 
 
-@torch.no_grad()
-def input_means(network: nn.Module, layers: Iterable[str], images: Tensor) -> dict[str, Tensor]:
-    """Mean over images and positions of what a weight row sees: layer name -> [G, D], as `input_hessians` orders it."""
-    means: dict[str, Tensor] = {}
-    handles = []
+class InputMeans:
+    """Means over images and positions of what weight rows see, as `visit_inputs` shows the inputs."""
 
-    def record(name: str, layer: WeightedLayer) -> None:
-        def hook(_module: nn.Module, inputs: tuple[Tensor]) -> None:
-            share = len(inputs[0]) / len(images)
-            means[name] = means.get(name, 0) + share * _mean_column(layer, inputs[0].mean(0, keepdim=True))
+    def __init__(self) -> None:
+        self._sums: dict[str, Tensor] = {}
+        self._images: dict[str, int] = {}
 
-        handles.append(layer.register_forward_pre_hook(hook))
+    def add(self, name: str, layer: WeightedLayer, x: Tensor, _number: int, _chunks: int) -> None:
+        """Take in the inputs of a layer on one chunk of several."""
+        column = _mean_column(layer, x.mean(0, keepdim=True)) * len(x)
+        self._sums[name] = self._sums[name] + column if name in self._sums else column
+        self._images[name] = self._images.get(name, 0) + len(x)
 
-    try:
-        for name in layers:
-            record(name, weighted(network, name))
-        for chunk in images.split(_CHUNK):
-            network(chunk)
-    finally:
-        for handle in handles:
-            handle.remove()
-    return means
+    def result(self) -> dict[str, Tensor]:
+        """Layer name -> [G, D], in the order of `input_hessians`."""
+        return {name: total / self._images[name] for name, total in self._sums.items()}
 
 
 def _mean_column(layer: WeightedLayer, image: Tensor) -> Tensor:

@@ -235,12 +235,13 @@ class Problem:
             )
         rows = list(measured)
         if not covers(rows, space):
+            most = memory.sensitivity
             rows = kept_sensitivity(
                 bank,
                 space,
                 len(last),
-                memory.sensitivity,
-                lambda: measure_sensitivity(bank, space, last, on_progress, memory.sensitivity),
+                most,
+                lambda: measure_sensitivity(bank, space, last, on_progress, most, engine=settings.engine),
             )
 
         def log_cost(batch: ChoiceBatch) -> NDArray[np.float64]:

@@ -2,5 +2,6 @@
 
 from rlcompress.integer.lowering import ENGINES, engine_named, lower
 from rlcompress.integer.network import IntegerNetwork
+from rlcompress.integer.resuming import Reference
 
-__all__ = ["ENGINES", "IntegerNetwork", "engine_named", "lower"]
+__all__ = ["ENGINES", "IntegerNetwork", "Reference", "engine_named", "lower"]

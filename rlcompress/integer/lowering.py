@@ -1,7 +1,8 @@
 """`lower`: from a stitched network to an integer network."""
 
 import math
-from collections.abc import Callable
+from collections import ChainMap
+from collections.abc import Callable, Iterable, MutableMapping
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -80,20 +81,35 @@ def lower(stitched: fx.GraphModule, *, engine: str = "auto") -> IntegerNetwork:
 @torch.no_grad()
 def lowered(stitched: fx.GraphModule, engine: Engine) -> tuple[Program, int]:
     """The same as a program of one engine's steps, with the number of the value that it returns."""
-    return _Lowering(stitched, engine).run()
+    return Lowering(stitched, engine).run()
 
 
-class _Lowering:
-    """Emits each value of a graph once, as codes or as real numbers."""
+class Lowering:
+    """Emits each value of a graph once, as codes or as real numbers.
 
-    def __init__(self, graph: fx.GraphModule, engine: Engine) -> None:
+    Args:
+        graph: a stitched network.
+        engine: that executes it.
+        base: a lowering of a network of the same graph that this one goes on from, or None.
+        known: stored tensors (nodes that round) whose codes are the base's.
+
+    Attributes:
+        program: what is emitted.
+        steps: by what they were prepared from, for layers that have all their channels.
+    """
+
+    def __init__(
+        self, graph: fx.GraphModule, engine: Engine, base: "Lowering | None" = None, known: Iterable[fx.Node] = ()
+    ) -> None:
         self.graph = graph
         self.engine = engine
-        self.program = Program()
-        self.is_ = Patterns(graph)
-        self.emitted: dict[object, Any] = {}
+        self.program: Program = Program(values=base.program.values if base else 1)
+        self.is_: Patterns = Patterns(graph, base.is_ if base else None)
+        self.emitted: dict[object, Any] = {(node, "codes"): base.codes(node) for node in known} if base else {}
+        self.steps: MutableMapping[object, Step] = ChainMap({}, base.steps) if base else {}
 
     def run(self) -> tuple[Program, int]:
+        """The program with the number of the value that it returns."""
         result = None
         for node in self.graph.graph.nodes:  # in order of execution, so that recursion stays within a block
             if node.op == "output":
@@ -226,8 +242,8 @@ class _Lowering:
             return None
         if weight.codes.dtype != torch.int8:
             raise RunError(f"layer {node.target!r}: weights of more than {_WIDEST} bits have no integer codes")
-        conv = convolution(module, weight.codes, source.at)
-        return Layer(module, replace(conv, name=str(node.target)), weight.scale, source) if conv else None
+        conv = convolution(module, weight.codes, source.at, str(node.target))
+        return Layer(module, conv, weight.scale, source) if conv else None
 
     def _layer_and_residual(self, node: fx.Node) -> tuple[Layer, Codes] | None:
         """A layer's output and stored codes of its shape whose sum a node is."""
@@ -241,15 +257,27 @@ class _Lowering:
         return None
 
     def _requantized(self, layer: Layer, at: ActivationRange, bounds: Bounds, residual: Codes | None = None) -> Codes:
+        key = (layer.module, _what(layer.source), at, bounds, residual and _what(residual))
+        if key in self.steps:
+            return self._emitted(self.steps[key], layer.source, at, residual)
         to = requantization(layer.scale, layer.bias, layer.source.at, at, bounds, residual.at if residual else None)
         layer, rows = self._fitting(layer, residual, droppable=bounds.low <= at.zero_point <= bounds.high)
         step = self._step(layer, self.engine.requantized(layer.thinned(rows), of_rows(to, rows)))
-        alive = None if bool(rows.all()) else rows
+        if not bool(rows.all()):
+            return self._emitted(step, layer.source, at, residual, rows)
+        if layer.source.alive is None:
+            self.steps[key] = step
+        return self._emitted(step, layer.source, at, residual)
+
+    def _emitted(
+        self, step: Step, source: Codes, at: ActivationRange, residual: Codes | None, rows: Tensor | None = None
+    ) -> Codes:
+        """The output, of some rows or of all, of a step that reads codes."""
         if residual is None:
-            return Codes(self.program.add(step, layer.source.value), at, alive)
+            return Codes(self.program.add(step, source.value), at, rows)
         added = self._with_channels(residual, rows)
         taken = added if self.engine.overwrites_residuals else None
-        return Codes(self.program.add(step, layer.source.value, added, overwrites=taken), at, alive)
+        return Codes(self.program.add(step, source.value, added, overwrites=taken), at, rows)
 
     def _fitting(self, layer: Layer, residual: Codes | None, *, droppable: bool) -> tuple[Layer, Tensor]:
         """A layer whose input has the channels that it needs, and the rows [K] of it to compute."""
@@ -265,11 +293,14 @@ class _Lowering:
             return replace(layer, source=self.whole(layer.source)), every
         return layer, rows if bool(rows.any()) else every
 
-    def _with_channels(self, codes: Codes, rows: Tensor) -> int:
-        have = torch.ones_like(rows) if codes.alive is None else codes.alive
-        if torch.equal(have, rows):
+    def _with_channels(self, codes: Codes, rows: Tensor | None) -> int:
+        """The codes of some channels, those that there are among them, or of all."""
+        if rows is None:
+            return self.whole(codes).value
+        assert codes.alive is not None
+        if torch.equal(codes.alive, rows):
             return codes.value
-        return self.program.add(Place(have, rows, codes.at.zero_point), codes.value)
+        return self.program.add(Place(codes.alive, rows, codes.at.zero_point), codes.value)
 
     def _step(self, layer: Layer, conv: Step) -> Step:
         return AsImage(conv) if isinstance(layer.module, nn.Linear) else conv
@@ -299,12 +330,19 @@ class _Lowering:
         return self._elementwise(node) or self._applied(node, {}, real=True)
 
     def _affine(self, layer: Layer) -> int:
+        key = (layer.module, _what(layer.source))
+        if key in self.steps:
+            return self.program.add(self.steps[key], layer.source.value)
         layer, rows = self._fitting(layer, None, droppable=True)
         accumulator = self._step(layer, self.engine.accumulator(layer.thinned(rows)))
         scale = (layer.scale.double() * layer.source.at.scale).float()
-        value = self.program.add(Affine(accumulator, scale[rows], layer.bias[rows]), layer.source.value)
-        every = torch.ones_like(rows)
-        return value if bool(rows.all()) else self.program.add(Place(rows, every, 0), value)
+        step = Affine(accumulator, scale[rows], layer.bias[rows])
+        value = self.program.add(step, layer.source.value)
+        if not bool(rows.all()):
+            return self.program.add(Place(rows, torch.ones_like(rows), 0), value)
+        if layer.source.alive is None:
+            self.steps[key] = step
+        return value
 
     def _elementwise(self, node: fx.Node) -> int | None:
         """Sums and clamps of real values, which need no copies; None for other nodes."""
@@ -318,16 +356,21 @@ class _Lowering:
         return None
 
 
-def convolution(layer: WeightedLayer, codes: Tensor, source: ActivationRange) -> IntegerConv | None:
+def convolution(layer: WeightedLayer, codes: Tensor, source: ActivationRange, name: str) -> IntegerConv | None:
     """A layer as a convolution of codes; None where it pads by anything but as many zeros on either side."""
     largest = 2**source.bits - 1
     if isinstance(layer, nn.Linear):
-        return IntegerConv(codes[:, :, None, None], source.zero_point, largest)
+        return IntegerConv(codes[:, :, None, None], source.zero_point, largest, name=name)
     left, right, top, bottom = layer._reversed_padding_repeated_twice  # resolves "same", too
     if layer.padding_mode != "zeros" or left != right or top != bottom:
         return None
     stride, dilation = _pair(layer.stride), _pair(layer.dilation)
-    return IntegerConv(codes, source.zero_point, largest, stride, (top, left), dilation, layer.groups)
+    return IntegerConv(codes, source.zero_point, largest, stride, (top, left), dilation, layer.groups, name)
+
+
+def _what(codes: Codes) -> tuple[ActivationRange, bytes | None]:
+    """What codes mean and which channels they have."""
+    return codes.at, None if codes.alive is None else codes.alive.numpy().tobytes()
 
 
 def _pair(values: tuple[int, ...]) -> tuple[int, int]:

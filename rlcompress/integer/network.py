@@ -1,5 +1,6 @@
 """`IntegerNetwork`: a list of instructions that an engine executes."""
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -48,39 +49,48 @@ class IntegerNetwork(nn.Module):
     Images [N, C, H, W], normalised float32, -> outputs, float32. The outputs of an image are the same bits whatever
     the engine, the batch, the memory layout and the number of threads.
 
-    Attributes:
+    Args:
+        program: what to execute; values that it does not make, beside the images, are given to `run`.
+        output: number of the value that `forward` returns.
         engine: name of what executes it.
+        kept: numbers of values that `run` returns as well.
     """
 
-    def __init__(self, program: Program, output: int, engine: str) -> None:
+    def __init__(self, program: Program, output: int, engine: str, kept: Iterable[int] = ()) -> None:
         super().__init__()
         self.engine = engine
         self._output = output
         self._steps = nn.ModuleList(i.step for i in program.instructions if isinstance(i.step, nn.Module))
-        last = _last_uses(program, output)
+        last = _last_uses(program, (output, *kept))
         self._plan = [
             (i.step, i.inputs, i.output, _copied(program, i, last), tuple(v for v in set(i.inputs) if last[v] == n))
             for n, i in enumerate(program.instructions)
         ]
         self.eval()
 
-    @torch.no_grad()
     def forward(self, images: Tensor) -> Tensor:
         """[N, C, H, W] -> [N, classes], or whatever the network gives."""
-        values: dict[int, Any] = {0: images}
+        output: Tensor = self.run({0: images})[self._output]
+        return output
+
+    @torch.no_grad()
+    def run(self, values: Mapping[int, Any]) -> dict[int, Any]:
+        """Values of the program that are given, which stay as they are -> those, the ones to keep and the output."""
+        known = dict(values)
         for step, inputs, output, copied, done in self._plan:
-            operands = [values[i].clone() if i == copied else values[i] for i in inputs]
-            values[output] = step(*operands)
+            operands = [known[i].clone() if i == copied else known[i] for i in inputs]
+            known[output] = step(*operands)
             for i in done:
-                del values[i]
-        return values[self._output]
+                del known[i]
+        return known
 
 
-def _last_uses(program: Program, output: int) -> dict[int, int]:
-    """Value -> position of the last instruction that reads it."""
+def _last_uses(program: Program, needed: Iterable[int]) -> dict[int, int]:
+    """Value -> position of the last instruction that reads it; beyond the program for those that are needed later."""
+    made = {i.output for i in program.instructions}
     last = {value: n for n, i in enumerate(program.instructions) for value in i.inputs}
-    last[output] = len(program.instructions)
-    return last
+    given = last.keys() - made
+    return last | dict.fromkeys((*needed, *given), len(program.instructions))
 
 
 def _copied(program: Program, instruction: Instruction, last: dict[int, int]) -> int | None:
@@ -88,7 +98,6 @@ def _copied(program: Program, instruction: Instruction, last: dict[int, int]) ->
     value = instruction.overwrites
     if value is None:
         return None
-    made = {i.output: i for i in program.instructions}
-    shared = made[value].aliases or any(i.aliases and value in i.inputs for i in program.instructions)
+    shared = any(i.aliases and value in (i.output, *i.inputs) for i in program.instructions)
     needed = last[value] > program.instructions.index(instruction) or instruction.inputs.count(value) > 1
     return value if shared or needed else None

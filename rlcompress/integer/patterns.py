@@ -29,12 +29,18 @@ _WHOLE = (1, (1, 1), [1, 1])
 
 
 class Patterns:
-    """Recognises nodes of one graph."""
+    """Recognises nodes of one graph.
 
-    def __init__(self, graph: fx.GraphModule) -> None:
-        self._graph = graph
+    Args:
+        graph: a network.
+        like: those of another network of the same graph, or None.
+    """
+
+    def __init__(self, graph: fx.GraphModule, like: "Patterns | None" = None) -> None:
         self._modules = dict(graph.named_modules())
-        self._operations = {node: operation(node) for node in graph.graph.nodes}
+        self._operations: dict[fx.Node, str] = (
+            like._operations if like else {node: operation(node) for node in graph.graph.nodes}
+        )
 
     def module(self, node: fx.Node) -> nn.Module | None:
         """The module that a node calls."""

@@ -21,7 +21,7 @@ def kept_sensitivity(
         bank: that is measured with.
         space: that is measured.
         images: how many calibration images, the last ones, it is measured on.
-        most_bytes: see `measure_sensitivity`; how many images run at once decides what moments are matched on.
+        most_bytes: see `measure_sensitivity`; how many images run at once decides the order of sums.
         measure: measures the table.
     """
 

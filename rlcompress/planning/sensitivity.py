@@ -1,22 +1,28 @@
 """How much the network's output suffers from one thing done to one layer alone."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
-from torch import Tensor, fx
+from numpy.typing import NDArray
+from torch import Tensor
 
 from rlcompress.candidates import Candidates
-from rlcompress.candidates.template import quantizer_name
-from rlcompress.compensation import Moments, affine_to, removed_outputs
 from rlcompress.evaluation.metrics import clipped_kl
-from rlcompress.network.layers import bias_of, column, weighted
+from rlcompress.integer import Reference
 from rlcompress.planning.space import ChoiceSpace
 from rlcompress.spec import LayerChoice
 
-_BITS = (2, 3, 4, 5, 6, 8)
+_BITS = (2, 3, 4, 5, 6)
+_REFERENCE_BITS = 8
+_SHARED_BY = 4.0  # bits whose errors say who causes the reference's; clear of the noise of rounding
 _KEEP_RATIOS = (0.8, 0.6, 0.4, 0.2)
+_BATCH_VALUES = 64 * 3 * 56 * 56  # of images, as caches want it
+
+Change = tuple[int, str, float]
+"""Layer position, factor, value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,33 +50,63 @@ def measure_sensitivity(
     images: Tensor,
     on_row: Callable[[int, int], None] | None = None,
     most_bytes: int = 200_000_000,
+    *,
+    engine: str = "auto",
 ) -> list[SensitivityRow]:
-    """Measure every factor of every layer on images [N, C, H, W], with moments corrected as in `Candidates.stitch`.
+    """Measure every factor of every layer on images [N, C, H, W], in integers as candidates are scored.
 
-    The dense activations before the changed layer are computed once, and only what follows it is run again.
+    Each change is made alone to the reference: all layers at 8 bits, nothing pruned. Both have their moments corrected
+    as in `Candidates.stitch_locally`. The reference's stored tensors are computed once, and only what follows the
+    change is run again.
+
+    A row is what the change adds to the reference's error against the dense network in float32, at least 0. (Measured
+    against the reference itself, each row would count the rounding of everything behind the change anew.) The
+    reference's own error is shared out to the widths of weights and tensors in proportion to what 4 bits add: a row
+    of 8 bits is that share, so that these rows add up to the reference's error; rows of fewer bits hold it as well.
 
     Args:
         bank: where the compressed layers come from.
         space: the layers, granularities and ties.
         images: normalised training images.
-        on_row: called with (rows done, rows in all).
-        most_bytes: that the dense activations may take at a time; one image's are held whatever they take.
+        on_row: called with (changes run, changes to run), each once for as many images as the memory for stored
+            tensors allows.
+        most_bytes: that stored tensors may take at a time; one image's are held whatever they take.
+        engine: what executes the networks, see `rlcompress.integer.ENGINES`; the rows do not depend on it.
     """
-    changes = list(_changes(space))
-    graph = bank.template()
-    totals = [[0.0, 0.0] for _ in changes]
-    chunks = images.split(_chunk_images(graph, images, most_bytes))
+    changes = [change for change in _changes(space) if not _is_reference(change)]
+    reference = Reference(bank.stitch_locally(_choices(bank, space)), engine=engine)
+    own, changed = np.zeros(2), np.zeros((len(changes), 2))
+    chunks = images.split(_chunk_images(reference, images, most_bytes))
     for number, chunk in enumerate(chunks):
-        suffix = _Suffix(graph, chunk.contiguous(memory_format=torch.channels_last), bank.network.layers)
-        for i, (layer, factor, value) in enumerate(changes):
-            logits = _changed_logits(bank, space, suffix, space.layers[layer].name, factor, value)
-            mse, kl = _distances(logits, suffix.logits)
-            totals[i][0] += mse * len(chunk) / len(images)
-            totals[i][1] += kl * len(chunk) / len(images)
+        batches = _batches(chunk)
+        with torch.no_grad():
+            dense = torch.cat([bank.network.graph(batch) for batch in batches])
+        kept, outputs = zip(*(reference.run(batch) for batch in batches), strict=True)
+        own += _distances(torch.cat(outputs), dense)
+        for i, change in enumerate(changes):
+            network = reference.changed(bank.stitch_locally(_choices(bank, space, change)))
+            changed[i] += _distances(torch.cat([network(values) for values in kept]), dense)
             if on_row is not None:
                 on_row(number * len(changes) + i + 1, len(chunks) * len(changes))
-    rows = zip(changes, totals, strict=True)
-    return [SensitivityRow(space.layers[c[0]].name, c[1], c[2], mse, kl) for c, (mse, kl) in rows]
+    return _rows(space, own / len(images), dict(zip(changes, changed / len(images), strict=True)))
+
+
+def _rows(
+    space: ChoiceSpace, own: NDArray[np.float64], changed: dict[Change, NDArray[np.float64]]
+) -> list[SensitivityRow]:
+    added = {change: np.maximum(errors - own, 0.0) for change, errors in changed.items()}
+    weights = {c[:2]: errors for c, errors in added.items() if c[1].endswith("_bits") and c[2] == _SHARED_BY}
+    total = np.sum(list(weights.values()), axis=0)
+    equal = own / len(weights)
+
+    def error(change: Change) -> NDArray[np.float64]:
+        alone = added.get(change, np.zeros(2))
+        if change[:2] not in weights:
+            return alone
+        share = np.divide(own * weights[change[:2]], total, out=equal.copy(), where=total > 0)
+        return np.asarray(alone + share, np.float64)
+
+    return [SensitivityRow(space.layers[c[0]].name, c[1], c[2], *map(float, error(c))) for c in _changes(space)]
 
 
 def covers(rows: Sequence[SensitivityRow], space: ChoiceSpace) -> bool:
@@ -80,12 +116,13 @@ def covers(rows: Sequence[SensitivityRow], space: ChoiceSpace) -> bool:
     return finite and [(row.layer, row.factor, row.value) for row in rows] == wanted
 
 
-def _changes(space: ChoiceSpace) -> Iterator[tuple[int, str, float]]:
-    """(layer position, factor, value) of everything to measure."""
+def _changes(space: ChoiceSpace) -> Iterator[Change]:
+    """What the table has a row for."""
+    widths = (*_BITS, _REFERENCE_BITS)
     for i in range(len(space.layers)):
-        yield from ((i, "weight_bits", float(b)) for b in _BITS)
+        yield from ((i, "weight_bits", float(b)) for b in widths)
         if space.reader[i] == i:
-            yield from ((i, "activation_bits", float(b)) for b in _BITS)
+            yield from ((i, "activation_bits", float(b)) for b in widths)
         for granularity in space.allowed(i)[1:]:
             if granularity != "filter" or space.leader[i] == i:
                 yield from ((i, granularity, r) for r in _measured(space.ratios(granularity)))
@@ -96,94 +133,38 @@ def _measured(ratios: Sequence[float]) -> list[float]:
     return [r for i, r in enumerate(ratios) if i == 0 or len(ratios) <= len(_KEEP_RATIOS) or r in _KEEP_RATIOS]
 
 
-def _changed_logits(
-    bank: Candidates, space: ChoiceSpace, suffix: "_Suffix", layer: str, factor: str, value: float
-) -> Tensor:
-    if factor == "activation_bits":
-        return suffix.with_rounded_input(bank.network.reads[layer], bank.range(layer, int(value)))
+def _is_reference(change: Change) -> bool:
+    return change[1].endswith("_bits") and change[2] == _REFERENCE_BITS
+
+
+def _choices(bank: Candidates, space: ChoiceSpace, change: Change | None = None) -> dict[str, LayerChoice]:
+    """The reference's choices with one change."""
     choices = {spec.name: LayerChoice() for spec in space.layers}
-    changed = [layer]
+    if change is None:
+        return choices
+    position, factor, value = change
+    layer, reads = space.layers[position], bank.network.reads
     if factor == "weight_bits":
-        choices[layer] = LayerChoice(weight_bits=int(value))
-    else:
-        if factor == "filter":
-            group = bank.network.layers[layer].coupling
-            changed = [spec.name for spec in space.layers if spec.coupling == group]
-        for name in changed:
-            choices[name] = LayerChoice(granularity=factor, keep_ratio=value)
-    weights = {name: bank.weights(name, choices).dequantized() for name in changed}
-    return suffix.with_weights(weights, removes_outputs=factor == "filter")
-
-
-class _Suffix(fx.Interpreter):
-    """Runs a graph again from the first changed node on, given the dense values of all nodes before it."""
-
-    def __init__(self, graph: fx.GraphModule, images: Tensor, layers: Iterable[str]) -> None:
-        super().__init__(graph, garbage_collect_values=False)
-        self.nodes = list(graph.graph.nodes)
-        self.position = {node: i for i, node in enumerate(self.nodes)}
-        self.of_module = {str(node.target): node for node in self.nodes if node.op == "call_module"}
-        self.dense: dict[fx.Node, Tensor] | None = None
-        with torch.no_grad():
-            self.images = images
-            self.logits: Tensor = self.run(images)
-        self.dense = dict(self.env)
-        self.moments = {self.of_module[name]: Moments.of(self.dense[self.of_module[name]]) for name in layers}
-
-    def run_node(self, n: fx.Node) -> object:
-        result = super().run_node(n)
-        if self.dense is None or n not in self.moments:
-            return result
-        assert isinstance(result, Tensor)
-        removed = removed_outputs(weighted(self.module, str(n.target)))
-        gain, shift = affine_to(Moments.of(result), self.moments[n], removed)
-        return result * column(gain, result, dim=1) + column(shift, result, dim=1)
-
-    def _from(self, node: fx.Node) -> Tensor:
-        assert self.dense is not None
-        before = {n: self.dense[n] for n in self.nodes[: self.position[node]]}
-        with torch.no_grad():
-            logits = self.run(self.images, initial_env=before)
-        assert isinstance(logits, Tensor)
-        return logits
-
-    def with_weights(self, weights: dict[str, Tensor], *, removes_outputs: bool) -> Tensor:
-        """Logits after some layers' weights are exchanged; removed outputs lose their bias as well."""
-        kept = {name: self._exchange(name, weight, removes_outputs) for name, weight in weights.items()}
-        try:
-            return self._from(min((self.of_module[name] for name in weights), key=self.position.__getitem__))
-        finally:
-            for name, (weight, bias) in kept.items():
-                layer = weighted(self.module, name)
-                layer.weight.data, bias_of(layer).data = weight, bias
-
-    def _exchange(self, name: str, weight: Tensor, removes_outputs: bool) -> tuple[Tensor, Tensor]:
-        layer = weighted(self.module, name)
-        before = layer.weight.data, bias_of(layer).data
-        layer.weight.data = weight.contiguous(memory_format=torch.channels_last) if weight.dim() == 4 else weight
-        if removes_outputs:
-            bias_of(layer).data = before[1] * (weight.flatten(1) != 0).any(1)
-        return before
-
-    def with_rounded_input(self, stored: str, at: object) -> Tensor:
-        """Logits after a stored tensor is rounded."""
-        quantizer = self.module.get_submodule(quantizer_name(stored))
-        quantizer.range = at  # type: ignore[assignment]
-        try:
-            return self._from(self.of_module[quantizer_name(stored)])
-        finally:
-            quantizer.range = None  # type: ignore[assignment]
+        return choices | {layer.name: LayerChoice(weight_bits=int(value))}
+    if factor == "activation_bits":
+        narrow = LayerChoice(activation_bits=int(value))
+        return choices | {name: narrow for name, stored in reads.items() if stored == reads[layer.name]}
+    pruned = [spec for spec in space.layers if spec.coupling == layer.coupling] if factor == "filter" else [layer]
+    return choices | {spec.name: LayerChoice(granularity=factor, keep_ratio=value) for spec in pruned}
 
 
 def _distances(logits: Tensor, dense: Tensor) -> tuple[float, float]:
-    mse = float((logits - dense).square().mean())
-    return mse, float(clipped_kl(logits, dense).mean())
+    """Squared error and clipped divergence, summed over images."""
+    count = len(dense)
+    return count * float((logits - dense).square().mean()), count * float(clipped_kl(logits, dense).mean())
 
 
-def _chunk_images(graph: fx.GraphModule, images: Tensor, most_bytes: int) -> int:
-    """How many images to run at once, so that all values of the graph on them take at most so many bytes."""
-    shapes = [node.meta.get("shape") or () for node in graph.graph.nodes]
-    values = sum(math.prod(shape[1:]) for shape in shapes if shape)
-    traced = math.prod(next(shape for shape in shapes if shape)[1:])
-    share = images[0].numel() / traced  # networks that give images take other sizes than they were traced with
-    return max(1, min(64, int(most_bytes / (4 * values * share))))
+def _batches(images: Tensor) -> list[Tensor]:
+    size = max(1, min(64, _BATCH_VALUES // images[0].numel()))
+    return [batch.contiguous(memory_format=torch.channels_last) for batch in images.split(size)]
+
+
+def _chunk_images(reference: Reference, images: Tensor, most_bytes: int) -> int:
+    """How many images' stored tensors may be kept at once."""
+    values, _ = reference.run(images[:1])
+    return max(1, most_bytes // sum(tensor.nbytes for tensor in values.values()))

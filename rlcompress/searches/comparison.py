@@ -112,13 +112,15 @@ def compare(
         check_method(agent)
     if settings.evaluations is None:
         raise RunError("methods are compared at equal evaluations; give --evaluations, not --minutes")
+    if settings.agent_from is not None and settings.agent not in agents:
+        raise RunError(f"agent_from is for the agent {settings.agent!r}; compare it too, or leave agent_from out")
     report = on_progress or (lambda _progress: None)
     benches: dict[ProblemSettings, _Bench] = {}
     trials = []
     for agent, seed in ((agent, seed) for seed in seeds for agent in agents):
         path = folder / "trials" / f"{agent}-{seed}.json"
         if not path.exists():
-            own = replace(settings, agent=agent, seed=seed)
+            own = _settings_of(settings, agent, seed)
             if own.problem not in benches:
                 place = folder if own.problem == settings.problem else folder / agent
                 benches[own.problem] = _Bench(network, card, data, hardware, own, place, report)
@@ -129,6 +131,12 @@ def compare(
         if on_trial is not None:
             on_trial(trials[-1])
     return trials
+
+
+def _settings_of(settings: SearchSettings, agent: str, seed: int) -> SearchSettings:
+    """Those of one trial; only the composite agent starts from a trained one."""
+    agent_from = settings.agent_from if agent == settings.agent else None
+    return replace(settings, agent=agent, seed=seed, agent_from=agent_from)
 
 
 class _Bench:

@@ -21,6 +21,7 @@ from rlcompress.network.cards import NetworkCard
 from rlcompress.network.trace import TracedNetwork
 from rlcompress.report import write_report
 from rlcompress.report.pictures import run_pictures
+from rlcompress.report.records import MetricName
 from rlcompress.searches.doubts import warn_of_doubts
 from rlcompress.searches.folder import RunFolder
 from rlcompress.searches.methods import check_method, propose
@@ -188,9 +189,9 @@ def _missed(goals: list[float], nearest: float, unit: str) -> str | None:
     """One line about allowed drops that no policy stays within."""
     if not goals:
         return None
-    named = " or ".join(f"{goal:g}" for goal in goals)
+    named = " or ".join(MetricName(unit=unit).amount(goal) for goal in goals)
     return (
-        f"no policy loses at most {named} {unit}: the nearest loses {nearest:.2f}; allow more with --max-drop or "
+        f"no policy loses at most {named}: the nearest loses {nearest:.2f}; allow more with --max-drop or "
         "--goals, or more bits with --max-bits"
     )
 

@@ -1,14 +1,21 @@
 """`Watch`: who looks at an agent while it learns."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback, CallbackList, ConvertCallback
 from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.type_aliases import MaybeCallback
+
+Agent = TypeVar("Agent", bound=BaseAlgorithm)
+
+
+def _save_zip(agent: BaseAlgorithm, folder: Path) -> None:
+    agent.save(folder / "agent.zip")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,14 +33,19 @@ class Watch:
     callback: MaybeCallback = None
 
     @contextmanager
-    def over(self, agent: BaseAlgorithm) -> Iterator[None]:
-        """While the context lasts the agent logs here; however it ends, the agent is saved as agent.zip."""
+    def over(self, agent: Agent, save: Callable[[Agent, Path], object] = _save_zip) -> Iterator[None]:
+        """While the context lasts the agent logs here; however it ends, the agent is saved into the folder.
+
+        Args:
+            agent: that learns.
+            save: writes it into a folder; as Stable-Baselines3's agent.zip by default.
+        """
         agent.set_logger(self.logger)
         try:
             yield
         finally:
             if self.folder is not None:
-                agent.save(self.folder / "agent.zip")
+                save(agent, self.folder)
 
     @property
     def callbacks(self) -> CallbackList:

@@ -1,5 +1,6 @@
 import os
 import pickle
+from dataclasses import dataclass
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ from rlcompress.errors import RlcompressWarning, RunError
 from rlcompress.network.trace import trace
 from rlcompress.planning import ChoiceSpace, SensitivityRow, kept_sensitivity
 from rlcompress.spec import LayerChoice
+from rlcompress.workers import WorkerPool
 from tests.small_networks import InvertedResidual, images
 
 SHAPE = (3, 8, 8)
@@ -51,7 +53,7 @@ def test_a_second_bank_reads_the_same_bits_and_computes_nothing(criterion, tmp_p
     first = bank_of(tmp_path, criterion=criterion)
     assert same(weights_of(first)[0], plain)
     assert len(files_of(tmp_path)) == 1 + (criterion == "taylor") + len(choices)
-    for name in ("input_hessians", "loss_gradients", "compress"):
+    for name in ("_input_moments", "loss_gradients", "compress"):
         monkeypatch.setattr(f"rlcompress.candidates.bank.{name}", never)
     second = bank_of(tmp_path, criterion=criterion)
     assert same(weights_of(second)[0], plain)
@@ -156,6 +158,28 @@ def test_a_file_that_another_run_deletes_while_it_is_read_leaves_nothing_behind(
     monkeypatch.setattr("rlcompress.candidates.store.read_safetensors", read_and_lose)
     assert store.tensors(["a"], never)["x"].sum() == 3
     assert files_of(tmp_path) == []
+
+
+@dataclass
+class Asking:
+    """Asks a small store for many results, of which it can keep half."""
+
+    store: BankStore
+
+    def __call__(self, seed):
+        generator = torch.Generator().manual_seed(seed)
+        keys = torch.randint(0, 30, (100,), generator=generator).tolist()
+        return all(
+            bool((self.store.tensors([key], lambda key=key: {"x": torch.full((1000,), key)})["x"] == key).all())
+            for key in keys
+        )
+
+
+@pytest.mark.slow
+def test_several_processes_share_a_folder(tmp_path):
+    with WorkerPool(Asking(BankStore(tmp_path, "f", most_bytes=120_000)), 2) as pool:
+        assert list(pool.map([1, 2, 3, 4])) == [True] * 4
+    assert sum(path.stat().st_size for path in files_of(tmp_path)) <= 130_000
 
 
 def test_sensitivity_tables_are_kept_to_the_last_bit(tmp_path):

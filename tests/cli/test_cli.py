@@ -160,7 +160,8 @@ def test_a_network_of_ones_own_is_searched_and_exported(tmp_path: Path) -> None:
 
 def test_energy_as_csv(tmp_path: Path) -> None:
     out = tmp_path / "energy.csv"
-    _rlcompress("energy", "--network", "cifar_resnet20", "--format", "csv", "--out", out)
+    said = _rlcompress("energy", "--network", "cifar_resnet20", "--format", "csv", "--out", out).stdout
+    assert said == f"csv: {out}\n"
     lines = out.read_text().splitlines()
     assert lines[0].startswith("name,kind,shape")
     assert lines[1].startswith("conv1,conv,16x3x32x32x3x3")
@@ -322,6 +323,17 @@ def test_quiet_and_json(weights: Path, tmp_path: Path) -> None:
     second = _rlcompress(*shared, "--json", "--out", tmp_path / "second")
     assert json.loads(second.stdout)["best"] == json.loads((tmp_path / "second" / "result.json").read_text())["best"]
     assert "test images of digits were looked at by run 'first' already" in second.stderr
+
+
+@pytest.mark.slow
+def test_compare_takes_what_search_takes(weights: Path, tmp_path: Path) -> None:
+    shared = ("compare", "--network", "digits_cnn", "--weights", weights, "--data", "digits", "--evaluations", "4")
+    shared += ("--agents", "tpe,uniform", "--cold", "--seeds", "0", "--score-images", "100", "--out", tmp_path / "c")
+    done = _rlcompress(*shared, "--workers", "2", "--memory", "4G", "--quiet", "--json")
+    assert done.stderr == ""
+    assert {row["agent"] for row in json.loads(done.stdout)["rows"]} == {"tpe-cold", "uniform"}
+    again = _rlcompress(*shared, "--memory", "4G", "--quiet", "--resume")
+    assert (again.stdout, again.stderr) == ("", "")
 
 
 @pytest.mark.slow

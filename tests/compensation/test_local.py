@@ -3,7 +3,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from rlcompress.compensation import Moments, input_hessians, input_means, local_moments, output_moments
+from rlcompress.compensation import InputMeans, Moments, input_hessians, local_moments, output_moments, visit_inputs
 from tests.small_networks import Net, conv, images
 
 
@@ -18,7 +18,9 @@ def network():
 def test_moments_are_those_of_running_the_layer_on_dense_inputs(name):
     net, x = network(), images(40, 3, 8, 8)
     layer = net.get_submodule(name)
-    hessian, mean = input_hessians(net, [name], x)[name], input_means(net, [name], x)[name]
+    means = InputMeans()
+    visit_inputs(net, [name], x, means.add)
+    hessian, mean = input_hessians(net, [name], x)[name], means.result()[name]
     layer.weight.data = layer.weight + 0.1 * torch.randn(layer.weight.shape, generator=torch.Generator().manual_seed(3))
     found = local_moments(layer.weight.detach(), layer.bias.detach(), hessian, mean)
     wanted: Moments = output_moments(net, [name], x)[name]

@@ -2,8 +2,7 @@ import pytest
 import torch
 
 from rlcompress.candidates import Candidates
-from rlcompress.candidates.template import quantizer_name
-from rlcompress.compensation import match_moments, output_moments
+from rlcompress.integer import lower
 from rlcompress.network.trace import trace
 from rlcompress.planning import ChoiceSpace, measure_sensitivity
 from rlcompress.spec import GRANULARITIES, LayerChoice
@@ -19,62 +18,53 @@ def measured(request):
     space = ChoiceSpace(bank.network.structure)
     progress = []
     rows = measure_sensitivity(bank, space, X, lambda done, count: progress.append((done, count)))
-    assert progress == [(i + 1, len(rows)) for i in range(len(rows))]
+    changes = [row for row in rows if row.value != 8.0]
+    assert progress == [(i + 1, len(changes)) for i in range(len(changes))]
     return bank, space, {(row.layer, row.factor, row.value): row for row in rows}
 
 
-def logits_of(bank, change):
-    """The whole network run anew after ``change``, its moments matched on the same images."""
-    network = bank.template()
-    moments = output_moments(network, bank.network.layers, X)
-    change(network)
-    match_moments(network, moments, X)
-    return network(X)
-
-
-def mse(bank, logits):
+def mse(bank, **changed):
+    """Of the integer network of 8 bits, some layers' choices changed, run from the images to the logits."""
+    choices = {name: changed.get(name, LayerChoice()) for name in bank.network.layers}
+    logits = lower(bank.stitch_locally(choices), engine="portable")(X)
     return float((logits - bank.template()(X)).square().mean())
 
 
-@pytest.mark.parametrize(("factor", "value"), [("weight_bits", 3.0), ("activation_bits", 4.0), ("element", 0.4)])
-def test_rows_are_what_the_whole_network_gives(measured, factor, value):
+@pytest.mark.parametrize(
+    ("factor", "value", "choice"),
+    [
+        ("weight_bits", 3.0, LayerChoice(weight_bits=3)),
+        ("activation_bits", 4.0, LayerChoice(activation_bits=4)),
+        ("element", 0.4, LayerChoice(granularity="element", keep_ratio=0.4)),
+    ],
+)
+def test_rows_are_what_a_change_adds_to_the_whole_network(measured, factor, value, choice):
     bank, _, rows = measured
     for layer in bank.network.layers:
         if (layer, factor, value) not in rows:
             continue
-        choices = {name: LayerChoice() for name in bank.network.layers}
-
-        def change(network, layer=layer, choices=choices):
-            if factor == "activation_bits":
-                network.get_submodule(quantizer_name(bank.network.reads[layer])).range = bank.range(layer, int(value))
-                return
-            choices[layer] = (
-                LayerChoice(weight_bits=3)
-                if factor == "weight_bits"
-                else LayerChoice(granularity="element", keep_ratio=value)
-            )
-            network.get_submodule(layer).weight.copy_(bank.weights(layer, choices).dequantized())
-
-        expected = mse(bank, logits_of(bank, change))
-        assert rows[layer, factor, value].logit_mse == pytest.approx(expected, rel=0.02, abs=1e-8)
+        reads = bank.network.reads
+        together = [name for name in reads if reads[name] == reads[layer]] if factor == "activation_bits" else [layer]
+        share = rows[layer, factor, 8.0].logit_mse if factor.endswith("_bits") else 0.0
+        added = max(0.0, mse(bank, **dict.fromkeys(together, choice)) - mse(bank))
+        assert rows[layer, factor, value].logit_mse == pytest.approx(added + share, rel=1e-3, abs=1e-6)
         assert 0 <= rows[layer, factor, value].kl <= 1
 
 
-def test_filters_of_a_group_go_together(measured):
+def test_filters_of_a_group_go_together_and_their_readers_make_up_for_them(measured):
     bank, _, rows = measured
     group = bank.network.structure.groups[0]
     names = [name for name, spec in bank.network.layers.items() if spec.coupling == group]
-    choices = {name: LayerChoice() for name in bank.network.layers}
-    choices |= {name: LayerChoice(granularity="filter", keep_ratio=0.6) for name in names}
-
-    def change(network):
-        for name in names:
-            weight = bank.weights(name, choices).dequantized()
-            network.get_submodule(name).weight.copy_(weight)
-            network.get_submodule(name).bias.mul_((weight.flatten(1) != 0).any(1))
-
-    assert rows[names[0], "filter", 0.6].logit_mse == pytest.approx(mse(bank, logits_of(bank, change)), rel=0.02)
+    added = mse(bank, **dict.fromkeys(names, LayerChoice(granularity="filter", keep_ratio=0.6))) - mse(bank)
+    assert rows[names[0], "filter", 0.6].logit_mse == pytest.approx(added, rel=1e-3)
     assert not any((name, "filter", 0.6) in rows for name in names[1:])
+
+
+def test_rows_of_8_bits_share_the_error_of_8_bits_everywhere(measured):
+    bank, _, rows = measured
+    shares = [row.logit_mse for (_, _, value), row in rows.items() if value == 8.0]
+    assert min(shares) >= 0
+    assert sum(shares) == pytest.approx(mse(bank), rel=1e-3)
 
 
 def test_everything_that_may_be_chosen_is_measured_once(measured):
@@ -118,9 +108,10 @@ def test_the_bank_is_left_as_it_was(measured):
     torch.testing.assert_close(bank.template()(X), bank.network.graph(X), atol=1e-5, rtol=1e-4)
 
 
-def test_a_bound_in_bytes_sets_how_many_images_run_at_once():
-    bank = Candidates(trace(OptionAResNet(), torch.zeros(1, *SHAPE)), X)
-    space = ChoiceSpace(bank.network.structure, granularities=("none",))
+def test_a_bound_in_bytes_sets_how_many_images_run_at_once(measured):
+    bank, space, rows = measured
     totals = []
-    rows = measure_sensitivity(bank, space, X[:3], lambda _, count: totals.append(count), most_bytes=1)
-    assert totals[0] == 3 * len(rows)
+    parts = measure_sensitivity(bank, space, X, lambda _, count: totals.append(count), most_bytes=10_000)
+    assert totals[0] > len(rows)
+    for row in parts:
+        assert row.logit_mse == pytest.approx(rows[row.layer, row.factor, row.value].logit_mse, rel=1e-3, abs=1e-5)

@@ -87,5 +87,7 @@ def test_a_store_drops_a_line_that_was_cut_short(tmp_path: Path) -> None:
 def test_wrong_input(digits: Digits, tmp_path: Path) -> None:
     with pytest.raises(RunError, match="unknown agent 'tdp'"):
         _compare(digits, tmp_path, agents=("tdp",))
+    with pytest.raises(RunError, match="agent_from is for the agent 'composite'; compare it too"):
+        _compare(digits, tmp_path, agents=("dp",), agent_from="agent.safetensors")
     with pytest.raises(RunError, match="equal evaluations"):
         _compare(digits, tmp_path, evaluations=None, minutes=1.0)

@@ -51,7 +51,8 @@ def test_the_result_is_cheaper_and_within_the_allowed_drop(finished: tuple[Searc
 def test_the_run_folder_holds_what_it_should(finished: tuple[SearchResult, Path]) -> None:
     result, out = finished
     names = {path.name for path in out.iterdir()}
-    assert {"run.json", "policy.json", "front.csv", "result.json", "history.jsonl", "agent.zip", "report.html"} <= names
+    assert {"run.json", "policy.json", "front.csv", "result.json", "history.jsonl", "report.html"} <= names
+    assert [name for name in names if name.startswith("agent")] == ["agent.safetensors"]
     assert not any(name.endswith(".part") for name in names)
     assert CompressionPolicy.load(out / "policy.json") == result.policy
     assert (

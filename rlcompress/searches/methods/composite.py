@@ -33,12 +33,8 @@ def composite(problem: Problem, settings: SearchSettings, watch: Watch, *, cold:
     if cold:
         how = how.with_changes(dict.fromkeys(("residual", "cloning"), False))
     search = _Search(problem, settings, how, cold)
-    with watch.over(search.agent):
-        try:
-            search.run(watch)
-        finally:
-            if watch.folder is not None:
-                save_agent(search.agent, watch.folder / "agent.safetensors")
+    with watch.over(search.agent, lambda agent, folder: save_agent(agent, folder / "agent.safetensors")):
+        search.run(watch)
 
 
 class _Search:
