@@ -1,10 +1,9 @@
 """The composite agent: trained on the surrogate, evaluated for real beside the planner."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from itertools import cycle, islice
-
-from dataclasses import replace
 
 import numpy as np
 
