@@ -15,6 +15,7 @@ import argparse
 import resource
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -81,8 +82,12 @@ def repaired_rows(
         return data.calibration.normalized(slice(None), card.mean, card.std)
 
     evaluator = Evaluator(network.graph, data.test, card)
+    further = partial(data.learning, card.mean, card.std)
     banks = [Candidates(network, load(), repair="none", criterion="l1")]
-    banks += [Candidates(network, calibration_images(network, tier, card, load), repair=tier) for tier in tiers]
+    banks += [
+        Candidates(network, calibration_images(network, tier, card, load), learning=further, repair=tier)
+        for tier in tiers
+    ]
     yield f"| setting | without repair | {' | '.join(tiers)} |\n|---|---|{'---|' * len(tiers)}"
     yield "| dense fp32" + f" | {evaluator.dense.metric:.2f}" * len(banks) + " |"
     for setting in settings:

@@ -66,8 +66,7 @@ def parse_bytes(text: str) -> int:
 def split_memory(total: int, need: MemoryNeed, processes: int, subject: str) -> MemoryShares:
     """Share a budget out.
 
-    The sensitivity table is measured while the bank fills and before anything is finished; the changed network's
-    activations take as much again as the dense ones, which are what its share bounds.
+    The sensitivity table is measured while the bank fills and before anything is finished.
 
     Args:
         total: bytes that all processes may take together.
@@ -83,7 +82,7 @@ def split_memory(total: int, need: MemoryNeed, processes: int, subject: str) -> 
         raise RunError(
             f"memory {_short(total)} is too small for {subject}; give at least {_short(need.least(processes), up=True)}"
         )
-    return MemoryShares(bank=left // 2, finals=left // 4, sensitivity=left // 4, replay=left // 8)
+    return MemoryShares(bank=left // 2, finals=left // 4, sensitivity=left // 2, replay=left // 8)
 
 
 def return_freed_memory() -> None:

@@ -28,7 +28,7 @@ def test_the_shares_stay_within_the_budget_in_both_phases() -> None:
     for total, processes in ((2 * 10**9, 1), (6 * 10**9, 1), (6 * 10**9, 3)):
         shares = split_memory(total, NEED, processes, "a network")
         left = total - NEED.shared - processes * NEED.process
-        assert processes * (shares.bank + 2 * shares.sensitivity) <= left
+        assert processes * (shares.bank + shares.sensitivity) <= left
         assert processes * (shares.bank + shares.finals + shares.replay) <= left
         assert min(shares.bank, shares.finals, shares.sensitivity) >= NEED.piece
 

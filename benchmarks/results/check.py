@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -50,7 +51,8 @@ def recomputed(row: Row, weights: Path, data: Path) -> Row:
     images = calibration_images(
         network, row.repair, card, lambda: splits.calibration.normalized(slice(None), card.mean, card.std)
     )
-    bank = Candidates(network, images, repair=row.repair)
+    further = partial(splits.learning, card.mean, card.std)
+    bank = Candidates(network, images, learning=further, repair=row.repair)
     specs = network.with_densities(bank.densities).specs
     evaluator = Evaluator(network.graph, splits.test, card)
     score = evaluator.score(lower(bank.final(choices)))

@@ -64,6 +64,7 @@ class Candidates:
     Args:
         network: the traced network.
         calibration: unlabelled normalised images [N, C, H, W] of the training set.
+        learning: gives further ones for learned rounding, or None; called by tier ``t2`` alone.
         repair: tier of `final`, see `rlcompress.candidates.TIERS`.
         criterion: name of the importance criterion of choices that name none, see `rlcompress.pruning.CRITERIA`.
         hessian_images: how many calibration images the compensation looks at.
@@ -87,6 +88,7 @@ class Candidates:
         network: TracedNetwork,
         calibration: Tensor,
         *,
+        learning: Callable[[], Tensor | None] = lambda: None,
         repair: str = "t1",
         criterion: str = "obs",
         hessian_images: int = 512,
@@ -129,7 +131,9 @@ class Candidates:
             name: frozenset(map(int, network.classes[name])) | frozenset(map(int, network.input_classes[name]))
             for name in network.layers
         }
-        finishing = calibration if repair == "t2" else calibration[:TUNING_IMAGES].clone()
+        finishing = _joined(calibration, learning()) if repair == "t2" else calibration[:TUNING_IMAGES].clone()
+        self.learning_images = len(finishing) if repair == "t2" else 0
+        """How many images learned rounding looks at."""
         self._finisher = Finisher(self._template, finishing, self._moments, correction_images)
         stored = _stored_samples(self._template, set(network.reads.values()), self._images)
         self._ranges = {name: fit_ranges(samples, _WIDTHS, range_norm) for name, (samples, _) in stored.items()}
@@ -315,6 +319,10 @@ class Candidates:
         if not bool(inputs.any()):  # a part split off a tensor may have lost every channel
             inputs[0] = True
         return outputs, inputs
+
+
+def _joined(images: Tensor, further: Tensor | None) -> Tensor:
+    return images if further is None else torch.cat([images, further])
 
 
 def _packed(weights: dict[int, QuantizedWeight]) -> dict[str, Tensor]:

@@ -1,5 +1,6 @@
 """What the command line says about a network's input."""
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from rlcompress.errors import NetworkError
@@ -72,4 +73,5 @@ def final_network(
     images = calibration_images(
         network, tier, card, lambda: data.calibration.normalized(slice(None), card.mean, card.std)
     )
-    return Candidates(network.with_round_to(policy.round_to), images, repair=tier, cache=cache).final(policy.choices)
+    rounded, further = network.with_round_to(policy.round_to), partial(data.learning, card.mean, card.std)
+    return Candidates(rounded, images, learning=further, repair=tier, cache=cache).final(policy.choices)

@@ -71,8 +71,9 @@ def _load(name: str, folder: str, versions: Sequence[_Version], classes: int) ->
     except OSError as error:
         raise DataError(f"data {name}:{folder}: cannot be read ({error.strerror}); make it readable") from None
     training = _image_set(version, train_files, classes)
-    calibration, search = split_training(training, name)
-    return DataSplits(calibration, search, partial(_image_set, version, [test_file], classes), name, classes)
+    calibration, search, learning = split_training(training, name)
+    test = partial(_image_set, version, [test_file], classes)
+    return DataSplits(calibration, search, test, name, classes, learning)
 
 
 def _find(name: str, folder: Path, versions: Sequence[_Version]) -> tuple[_Version, list[Path], Path]:

@@ -32,10 +32,17 @@ def as_splits(data: object, name: str = "data") -> DataSplits:
     if not (isinstance(data, tuple | list) and len(data) == 2):
         raise DataError(f"{name}: give training and test data as a pair, not {type(data).__name__}")
     training, testing = (_items(part, name) for part in data)
-    calibration, search = (_image_set(training, part, name) for part in split_positions(_count(training, name), name))
+    first, second, third = split_positions(_count(training, name), name)
+    calibration, search = (_image_set(training, part, name) for part in (first, second))
     everything = torch.arange(_count(testing, name))
     test = partial(_image_set, testing, everything, name)
-    return DataSplits(calibration, search, test, name, _classes(training, calibration, search))
+    learning = partial(_first_images, training, third, name)
+    return DataSplits(calibration, search, test, name, _classes(training, calibration, search), learning)
+
+
+def _first_images(items: Any, positions: Tensor, name: str, count: int) -> ImageSet | None:
+    first = positions[:count]
+    return _image_set(items, first, name) if len(first) else None
 
 
 class _Arrays(tuple[Tensor, ...]):

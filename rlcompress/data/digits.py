@@ -21,6 +21,6 @@ def load_digits() -> DataSplits:
         members = np.flatnonzero(data.target == digit)
         rank_in_class[members] = np.arange(len(members))
     is_test = torch.from_numpy(rank_in_class % 3 == 2)
-    calibration, search = split_training(everything.part(torch.nonzero(~is_test)[:, 0]), "digits")
+    calibration, search, learning = split_training(everything.part(torch.nonzero(~is_test)[:, 0]), "digits")
     test_indices = torch.nonzero(is_test)[:, 0]
-    return DataSplits(calibration, search, lambda: everything.part(test_indices), "digits", 10)
+    return DataSplits(calibration, search, lambda: everything.part(test_indices), "digits", 10, learning)

@@ -43,12 +43,14 @@ def load_imagefolder(folder: str, size: int = 224, crop: str = "0.875", classes:
     names = sorted({path.name for part in folders.values() for path in part})
     numbers, count = _class_numbers(names, classes, where)
     training = _labelled(folders["train"], numbers)
-    calibration, search = ([training[i] for i in part.tolist()] for part in split_positions(len(training), where))
+    parts = ([training[i] for i in part.tolist()] for part in split_positions(len(training), where))
+    calibration, search, learning = parts
     testing = _labelled(folders["val"], numbers)
     if not testing:
         raise DataError(f"{where}: no picture in {root / 'val'}; put the validation images into folders there")
     decode = partial(_decoded, size=size, crop=share)
-    return DataSplits(decode(calibration), decode(search), partial(decode, testing), "imagefolder", count)
+    further = partial(_first_decoded, learning, size, share)
+    return DataSplits(decode(calibration), decode(search), partial(decode, testing), "imagefolder", count, further)
 
 
 def _share(crop: str, size: int, where: str) -> float:
@@ -101,6 +103,11 @@ def _labelled(folders: Sequence[Path], numbers: dict[str, int]) -> list[Labelled
         for name in sorted(os.listdir(folder))
         if os.path.splitext(name)[1].lower() in SUFFIXES
     ]
+
+
+def _first_decoded(files: Sequence[Labelled], size: int, crop: float, count: int) -> ImageSet | None:
+    first = files[:count]
+    return _decoded(first, size, crop) if first else None
 
 
 def _decoded(files: Sequence[Labelled], size: int, crop: float) -> ImageSet:

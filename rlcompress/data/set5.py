@@ -52,8 +52,9 @@ def load_set5(folder: str, train: str = "", scale: int = 2, crops: int = 96, siz
         raise DataError(f"{where}: calibration and search want pictures that Set5 does not hold; add &train=DIR")
     patches = _patches(existing_folder(train, "set5 train="), crops, size + 2 * _MARGIN * scale, scale)
     training = _image_set([_pair(patch, scale, size) for patch in patches])
-    calibration, search = split_training(training, where)
-    return DataSplits(calibration, search, partial(_test_images, sources, where, scale), f"set5 x{scale}", None)
+    calibration, search, learning = split_training(training, where)
+    test = partial(_test_images, sources, where, scale)
+    return DataSplits(calibration, search, test, f"set5 x{scale}", None, learning)
 
 
 def luma(picture: Picture) -> NDArray[np.float64]:

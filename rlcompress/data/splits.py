@@ -1,9 +1,9 @@
 """`DataSplits`: what may be used for which purpose."""
 
 import hashlib
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property, partial
 
 import numpy as np
 import torch
@@ -14,6 +14,8 @@ from rlcompress.errors import DataError
 
 CALIBRATION_IMAGES = 1000
 SEARCH_IMAGES = 5000
+LEARNING_IMAGES = 4000
+LEARNING_BYTES = 64_000_000
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,7 @@ class DataSplits:
         load_test: reads the test images.
         name: of the data set.
         classes: number of classes; labels are 0 to classes - 1. None where the targets are no class numbers.
+        load_learning: reads up to so many further training images for learned rounding; None where none are left.
     """
 
     calibration: ImageSet
@@ -33,6 +36,7 @@ class DataSplits:
     load_test: Callable[[], Images]
     name: str
     classes: int | None
+    load_learning: Callable[[int], ImageSet | None] = field(default=lambda _: None)
 
     @cached_property
     def test(self) -> Images:
@@ -42,6 +46,24 @@ class DataSplits:
             DataError: the files are damaged.
         """
         return self.load_test()
+
+    def learning(self, mean: Sequence[float], std: Sequence[float]) -> Tensor | None:
+        """Further training images for learned rounding, at most 4,000 and 64 MB of them, as a network's input.
+
+        Args:
+            mean: see `ImageSet.normalized`.
+            std: see there.
+
+        Returns:
+            [N, C, H, W], or None where no images are left.
+        """
+        images = self.load_learning(self.most_learning)
+        return None if images is None else images.normalized(slice(None), mean, std)
+
+    @property
+    def most_learning(self) -> int:
+        """How many images `learning` gives at most."""
+        return min(LEARNING_IMAGES, LEARNING_BYTES // self.calibration.images[0].nbytes)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -57,23 +79,30 @@ class DataSplits:
         return digest.hexdigest()
 
 
-def split_training(training: ImageSet, name: str) -> tuple[ImageSet, ImageSet]:
-    """Cut training images into calibration and search images; see `split_positions`."""
-    calibration, search = split_positions(len(training), name)
-    return training.part(calibration), training.part(search)
+def split_training(training: ImageSet, name: str) -> tuple[ImageSet, ImageSet, Callable[[int], ImageSet | None]]:
+    """Cut training images into those for calibration, for the search and for `DataSplits.load_learning`."""
+    calibration, search, learning = split_positions(len(training), name)
+    further = training.part(learning) if len(learning) else None
+    return training.part(calibration), training.part(search), partial(first_images, further)
 
 
-def split_positions(count: int, name: str) -> tuple[Tensor, Tensor]:
-    """Which of the training images serve calibration and which the search: a fixed permutation, whatever the seed.
+def first_images(images: ImageSet | None, count: int) -> ImageSet | None:
+    """The first ``count`` of what `DataSplits.load_learning` gives."""
+    return None if images is None or not count else images.part(slice(0, count))
 
-    Calibration gets 1,000 images, or a quarter of a small set; search the next 5,000, or as many as there are.
+
+def split_positions(count: int, name: str) -> tuple[Tensor, Tensor, Tensor]:
+    """Which of the training images serve which purpose: a fixed permutation, whatever the seed.
+
+    Calibration gets 1,000 images, or a quarter of a small set; search the next 5,000, or as many as there are; learned
+    rounding 4,000 of what is then left.
 
     Args:
         count: of training images.
         name: of the data set, for messages.
 
     Returns:
-        Positions for calibration and for search, int64; none is in both.
+        Positions for calibration, for search and for learned rounding, int64; no two share any, the last may be empty.
 
     Raises:
         DataError: fewer than two training images.
@@ -83,4 +112,5 @@ def split_positions(count: int, name: str) -> tuple[Tensor, Tensor]:
     # RandomState's streams are frozen (NEP 19), so the splits stay the same under every numpy.
     order = torch.from_numpy(np.random.RandomState(0).permutation(count))
     first = max(1, min(CALIBRATION_IMAGES, count // 4))
-    return order[:first], order[first : first + SEARCH_IMAGES]
+    second = first + SEARCH_IMAGES
+    return order[:first], order[first:second], order[second : second + LEARNING_IMAGES]

@@ -64,7 +64,7 @@ def memory_need(network: TracedNetwork, data: DataSplits, repair: str) -> Memory
     weights = _FLOAT * sum(spec.weights for spec in network.layers.values())
     hessians = [_hessian_bytes(spec) for spec in network.layers.values()]
     learned = repair == "t2"
-    kept_images = len(data.calibration) if learned else min(_TUNING_IMAGES, len(data.calibration))
+    kept_images = len(data.calibration) + data.most_learning if learned else min(_TUNING_IMAGES, len(data.calibration))
     statistics = sum(hessians) + _FLOAT * image * (kept_images + _CORRECTION_IMAGES)
     images = data.calibration.images.nbytes + 2 * data.search.images.nbytes
     correcting = _FLOAT * _CORRECTION_IMAGES * (values.alive + 2 * values.largest)

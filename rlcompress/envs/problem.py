@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, nullcontext
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Self, TypeVar
 
 import numpy as np
@@ -210,8 +210,8 @@ class Problem:
             network, settings.repair, card, lambda: data.calibration.normalized(slice(None), card.mean, card.std)
         )
         bank = Candidates(
-            network, calibration, repair=settings.repair, correction=settings.correction, memory=memory,
-            cache=settings.cache,
+            network, calibration, learning=partial(data.learning, card.mean, card.std), repair=settings.repair,
+            correction=settings.correction, memory=memory, cache=settings.cache,
         )  # fmt: skip
         last = calibration[-_SENSITIVITY_IMAGES:].clone()
         del calibration

@@ -46,6 +46,7 @@ def measurement_facts(data: RunData) -> Facts:
     facts = {
         "data": settings.data,
         "calibration images": _count(images.get("calibration"), "unlabelled; for ranges, statistics and repair"),
+        "images for rounding": _count(images.get("learning"), "unlabelled; for learned rounding"),
         "scoring images": _count(images.get("scored"), "training images that every candidate was scored on"),
         "final images": _count(images.get("final"), "training images that only finalists were scored on"),
         "test images": _count(result.best.images_test if result else None, "read at the end"),

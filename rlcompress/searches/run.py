@@ -201,6 +201,7 @@ def _inputs(problem: Problem, card: NetworkCard, data: DataSplits, settings: Sea
     final = fresh_search_images(data, settings)
     images = {
         "calibration": len(data.calibration),
+        "learning": problem.bank.learning_images,
         "scored": min(settings.problem.score_images, len(data.search)),
         "final": len(final),
     }

@@ -3,7 +3,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from rlcompress.candidates import Candidates
+from rlcompress.candidates import Candidates, final
 from rlcompress.compensation import output_moments, refit
 from rlcompress.errors import DataError, NetworkError, PolicyError, RunError
 from rlcompress.integer import lower
@@ -356,3 +356,23 @@ def test_local_correction_leaves_removed_channels_alone():
 def test_unknown_correction():
     with pytest.raises(RunError, match=r"^unknown correction 'none'; choose from paired, local$"):
         Candidates(traced(InvertedResidual()), X, correction="none")
+
+
+def test_learned_rounding_alone_asks_for_further_images(monkeypatch):
+    monkeypatch.setattr("rlcompress.candidates.final._LEARNING_STEPS", 3)
+    seen = []
+    learn = final.learn_rounding
+    monkeypatch.setattr(final, "learn_rounding", lambda *args: seen.append(args[3]) or learn(*args))
+
+    def never():
+        raise AssertionError
+
+    network = traced(OptionAResNet())
+    Candidates(network, X, learning=never, repair="t1")
+    further = torch.randn(len(X), *X.shape[1:], generator=torch.Generator().manual_seed(5))
+    bank = Candidates(network, X, learning=lambda: further, repair="t2")
+    bank.final({name: LayerChoice(weight_bits=3, activation_bits=4) for name in network.layers})
+    (images,) = seen
+    held_out = len(range(7, 2 * len(X), 8))
+    assert len(images) == 2 * len(X) - held_out
+    assert any(torch.equal(images[-1], image) for image in further)

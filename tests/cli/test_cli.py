@@ -202,6 +202,8 @@ _CIFAR = ("search", "--network", "cifar_resnet20", "--weights", "CIFAR", "--out"
         ((*_SEARCH, "--target", "beauty"), "unknown target 'beauty'"),
         ((*_SEARCH, "--granularities", "none,sand"), "unknown granularity 'sand'"),
         ((*_SEARCH, "--min-bits", "1"), "bits must satisfy"),
+        ((*_SEARCH, "--memory", "much"), "memory must be a size like 4G or 600M, got 'much'"),
+        ((*_SEARCH, "--memory", "100M"), "memory 100M is too small for digits_cnn at 1x8x8; give at least"),
         ((*_SEARCH, "--resume"), "no run to resume"),
         (("evaluate", "--network", "digits_cnn", "--data", "digits", "--split", "all"), "unknown split 'all'"),
         (("evaluate", "--network", "digits_cnn", "--data", "digits"), "is not trained"),

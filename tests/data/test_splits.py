@@ -13,20 +13,34 @@ def numbered(count):
     return ImageSet(torch.zeros(count, 1, 1, 1, dtype=torch.uint8), torch.arange(count))
 
 
-@given(count=st.integers(2, 9000))
+@given(count=st.integers(2, 12_000))
 @settings(max_examples=50, deadline=None)
-def test_calibration_and_search_never_share_an_image(count):
-    calibration, search = split_training(numbered(count), "toy")
+def test_no_two_parts_share_an_image(count):
+    calibration, search, load_learning = split_training(numbered(count), "toy")
     assert len(calibration) == max(1, min(1000, count // 4))
     assert len(search) == min(5000, count - len(calibration))
-    assert len(set(calibration.labels.tolist()) | set(search.labels.tolist())) == len(calibration) + len(search)
+    left = count - len(calibration) - len(search)
+    learning = load_learning(10_000)
+    assert (learning is None) == (left == 0)
+    parts = [calibration, search, *([] if learning is None else [learning])]
+    assert sum(map(len, parts)) == min(count, len(calibration) + 9000)
+    assert len(set().union(*(part.labels.tolist() for part in parts))) == sum(map(len, parts))
 
 
 def test_the_permutation_is_fixed_for_ever():
     torch.manual_seed(1)
-    calibration, search = split_training(numbered(50_000), "toy")
+    calibration, search, load_learning = split_training(numbered(50_000), "toy")
     assert calibration.labels[:5].tolist() == [11841, 19602, 45519, 25747, 42642]
-    assert (len(calibration), len(search)) == (1000, 5000)
+    assert (len(calibration), len(search), len(load_learning(5000))) == (1000, 5000, 4000)
+
+
+def test_images_for_learning_take_bounded_memory_and_follow_calibration():
+    everything = ImageSet(torch.arange(8000, dtype=torch.float32)[:, None, None, None], None)
+    calibration, search, load_learning = split_training(everything, "toy")
+    splits = DataSplits(calibration, search, lambda: search, "toy", None, load_learning)
+    further = splits.learning([0.0], [1 / 255])
+    assert further.shape == (2000, 1, 1, 1)
+    assert further.flatten().tolist() == pytest.approx(load_learning(9000).images.flatten().tolist())
 
 
 def test_a_single_training_image_cannot_be_split():
@@ -67,3 +81,11 @@ def test_the_fingerprint_tells_images_order_and_targets_apart() -> None:
     prints = [splits(s).fingerprint for s in (same, ImageSet(images, labels), backwards, ImageSet(images, None))]
     assert prints[0] == prints[1]
     assert len(set(prints)) == 3
+
+
+def test_large_images_leave_fewer_to_learn_from():
+    asked = []
+    large = ImageSet(torch.zeros(1, 3, 224, 224, dtype=torch.uint8), None)
+    splits = DataSplits(large, large, lambda: large, "toy", None, asked.append)
+    assert splits.learning([0.0] * 3, [1.0] * 3) is None
+    assert asked == [425]  # of 150,528 bytes in 64 MB
