@@ -1,6 +1,6 @@
 """What each part of the composite agent is worth to its learning, on the problem of `benchmarks.simulated`.
 
-    python -m benchmarks.ablation --table TABLE --truths 0 1 2 --rounds 12
+    python -m benchmarks.ablation --table TABLE --truths 0 1 2 --rounds 10
 
 Every variant gets the same episodes on the same surrogate, which has seen the planner's bisection. Printed is the gain
 of the greedy policy over the plan, in hundredths of the return (about percent of the energy at an equal drop), for
@@ -37,6 +37,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "no conditioning on features": {"agent": {"condition_on_features": False}},
     "no conditioning on knobs": {"agent": {"condition_on_knobs": False}},
     "discount 0.9": {"agent": {"gamma": 0.9}},
+    "learning rate 1e-3, decay 1e-3": {"agent": {"learning_rate": 1e-3, "decay": 1e-3}},
 }
 
 
@@ -78,7 +79,7 @@ def main() -> None:
     parser.add_argument("--table", type=Path, default=Path("simulated.json"), help="file of benchmarks.agent --measure")
     parser.add_argument("--hardware", default="scalable_sparse_16x32")
     parser.add_argument("--truths", nargs="+", type=int, default=[0, 1, 2])
-    parser.add_argument("--rounds", type=int, default=12, help="of 16 episodes")
+    parser.add_argument("--rounds", type=int, default=10, help="of 16 episodes")
     parser.add_argument("--only", nargs="+", default=list(VARIANTS), help="variants")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
