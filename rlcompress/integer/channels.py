@@ -54,8 +54,11 @@ class Layer:
     @property
     def live_rows(self) -> Tensor:
         """[K] boolean, output channels that are not zero whatever the input."""
+        biased = self.bias != 0
+        if bool(biased.all()):
+            return biased
         rows = self.conv.codes.numpy().reshape(len(self.conv.codes), -1)  # many times faster than torch's any
-        return torch.from_numpy(rows.any(1)) | (self.bias != 0)
+        return torch.from_numpy(rows.any(1)) | biased
 
     def follows(self, rows: Tensor) -> bool:
         """Whether the layer is depthwise and can give just the channels that its input still has."""

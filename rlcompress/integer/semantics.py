@@ -128,7 +128,8 @@ def grid_step(bias: NDArray[np.float64], ratio: float, bits: int, residual_bits:
     [-16.0, -14.0]
     """
     code, added = 2.0**bits - 1.0, ratio * 2.0**residual_bits
-    largest = 1.0 + np.maximum.reduce([np.full_like(bias, max(code, added)), code - bias, np.abs(bias), added + bias])
+    shifted = np.maximum(code - bias, added + bias)
+    largest = 1.0 + np.maximum(np.maximum(shifted, np.abs(bias)), max(code, added))
     step: NDArray[np.float64] = np.exp2(np.ceil(np.log2(largest)) - _MANTISSA)
     return step
 
