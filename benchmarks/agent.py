@@ -12,11 +12,11 @@ import argparse
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 
+from benchmarks.ablation import VARIANTS
 from benchmarks.simulated import Simulated, measure, simulated
 from rlcompress.searches import SearchSettings
 from rlcompress.searches.methods import propose
@@ -24,28 +24,6 @@ from rlcompress.searches.selection import best_within, finalists
 from rlcompress.searches.watch import Watch
 
 FRESH_IMAGES = 4000
-
-OFF: dict[str, Any] = dict.fromkeys(("double", "dueling", "prioritized", "distributional"), False)
-ABLATION: dict[str, dict[str, Any]] = {
-    "as it is": {},
-    "no training of the agent": {"agent": {"gradient_steps": 0}},
-    "no agent: planner alone": {"proposals": 0},
-    "no planner among the proposals": {"planning": False},
-    "no filling": {"filling": False},
-    "no residual": {"residual": False},
-    "no shaping": {"shaping": False},
-    "no cloning": {"cloning": False},
-    "no decay": {"agent": {"decay": 0.0}},
-    "no other goals": {"conditioned": False},
-    "discount 0.9": {"agent": {"gamma": 0.9}},
-    **{f"Rainbow without {name}": {"agent": {"rainbow": {name: value}}} for name, value in OFF.items()},
-    "Rainbow without multi_step": {"agent": {"rainbow": {"multi_step": 1}}},
-    "Rainbow with noisy": {"agent": {"rainbow": {"noisy": True}}},
-    "DQN for Rainbow": {"agent": {"discrete": "dqn"}},
-    "DDPG for TD3": {"agent": {"continuous": "ddpg"}},
-    "no conditioning on features": {"agent": {"condition_on_features": False}},
-    "no conditioning on knobs": {"agent": {"condition_on_knobs": False}},
-}
 
 
 def chosen(problem: Simulated, goal: float) -> tuple[float, float]:
@@ -92,7 +70,7 @@ def main() -> None:
     parser.add_argument("--granularities", nargs="+", default=["none", "element", "filter"])
     parser.add_argument("--agents", nargs="+", default=["composite", "dp", "tsdp"])
     parser.add_argument("--ablation", action="store_true", help="variants of the composite agent in place of methods")
-    parser.add_argument("--only", nargs="+", default=list(ABLATION), help="variants of the ablation")
+    parser.add_argument("--only", nargs="+", default=list(VARIANTS), help="variants of the ablation")
     parser.add_argument("--truths", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--max-drop", type=float, default=1.0)
     parser.add_argument("--evaluations", type=int, default=200)
@@ -101,7 +79,7 @@ def main() -> None:
     if arguments.measure:
         measure(arguments.network, arguments.weights, arguments.data, arguments.table)
         return
-    variants = {name: {"agent_settings": ABLATION[name]} for name in arguments.only}
+    variants = {name: {"agent_settings": VARIANTS[name]} for name in arguments.only}
     if not arguments.ablation:
         variants = {name: {"agent": name} for name in arguments.agents}
     for hardware in arguments.hardware:

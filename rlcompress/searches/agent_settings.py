@@ -19,33 +19,27 @@ class CompositeSearchSettings:
     Attributes:
         episodes: on the surrogate at once.
         rounds: of that many episodes between two batches of evaluations.
-        batch: evaluations between two trainings.
-        proposals: of the agent's policies that are looked at closely, for every evaluation of a batch.
+        batch: evaluations between two trainings, each by a surrogate of its own.
         residual: actions are relative to the planner's policy; otherwise absolute.
         shaping: potentials pay for decisions as they are made.
         cloning: the agent first learns to repeat the planner's policies.
-        filling: the agent's best policies are completed to the allowed drop, layer by layer.
-        planning: the planner's policy on the corrected surrogate is among what may be evaluated.
         conditioned: episodes are given goals all along the planner's path, not the search's own alone.
         agent: hyper-parameters of the agent itself.
     """
 
     episodes: int = 16
-    rounds: int = 2
-    batch: int = 8
-    proposals: int = 1
+    rounds: int = 1
+    batch: int = 4
     residual: bool = True
     shaping: bool = True
     cloning: bool = True
-    filling: bool = True
-    planning: bool = True
     conditioned: bool = True
     agent: CompositeSettings = field(default_factory=CompositeSettings)
 
     def __post_init__(self) -> None:
-        for name, least in (("episodes", 1), ("rounds", 1), ("batch", 1), ("proposals", 0)):
-            if getattr(self, name) < least:
-                raise AgentError(f"{name} must be at least {least}, got {getattr(self, name)}")
+        for name in ("episodes", "rounds", "batch"):
+            if getattr(self, name) < 1:
+                raise AgentError(f"{name} must be at least 1, got {getattr(self, name)}")
 
     def with_changes(self, changes: Mapping[str, Any]) -> Self:
         """These settings with some of them replaced; a mapping at ``agent`` replaces single hyper-parameters.

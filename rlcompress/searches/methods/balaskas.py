@@ -3,6 +3,7 @@
 from rlcompress.agents import CompositeAgent, CompositeSettings, RainbowComponents
 from rlcompress.envs import CompressionEnv, FlattenAction, Problem
 from rlcompress.envs.episodes import Pruner
+from rlcompress.searches.methods.base import transitions_within
 from rlcompress.searches.methods.stock import learn
 from rlcompress.searches.settings import SearchSettings
 from rlcompress.searches.watch import Watch
@@ -53,9 +54,17 @@ def balaskas2023(problem: Problem, settings: SearchSettings, watch: Watch) -> No
             pruners=PRUNERS,
         )
     )
+    room = transitions_within(problem.memory.replay, env.observation_space, env.action_space)
     warm_up = int(_WARM_UP * (settings.evaluations or 0)) * len(problem.space.layers)
     agent = CompositeAgent(
-        "MlpPolicy", env, len(PRUNERS), _AGENT, seed=settings.seed, device="cpu", learning_starts=max(warm_up, 64)
+        "MlpPolicy",
+        env,
+        len(PRUNERS),
+        _AGENT,
+        seed=settings.seed,
+        device="cpu",
+        learning_starts=max(warm_up, 64),
+        buffer_size=min(_AGENT.buffer_size, room),
     )
     with watch.over(agent):
         learn(agent, problem, settings, watch)

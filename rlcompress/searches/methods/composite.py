@@ -1,13 +1,15 @@
-"""The composite agent: trained on the surrogate, evaluated for real where it promises most."""
+"""The composite agent: trained on the surrogate, evaluated for real beside the planner."""
 
+from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
+from itertools import cycle, islice
 
 import numpy as np
 
 from rlcompress.agents import CompositeAgent, CompositeSettings, load_agent, save_agent
 from rlcompress.envs import Problem, policy_id
-from rlcompress.planning.planner import row
-from rlcompress.searches.acquisition import promise
+from rlcompress.planning.planner import Error, row
 from rlcompress.searches.agent_settings import CompositeSearchSettings
 from rlcompress.searches.methods.base import KNOWN_IN_A_ROW, planned, transitions_within
 from rlcompress.searches.settings import SearchSettings
@@ -15,18 +17,20 @@ from rlcompress.searches.surrogate_env import SurrogateEnv, joined
 from rlcompress.searches.watch import Watch
 from rlcompress.spec import ChoiceBatch
 
-_LIMIT_SPREAD = 0.1  # of the logarithm of the error that policies are completed to
+_EXCHANGE = 0.15  # of the logarithm of the cost for that of the error, along the front near a point
+_PENALTY = 1.0  # of the error's logarithm beyond the limit, where nothing completes a policy
 
 
 def composite(problem: Problem, settings: SearchSettings, watch: Watch, *, cold: bool = False) -> None:
-    """Rounds of cheap episodes on the surrogate, each followed by real evaluations of what promises most.
+    """Rounds of cheap episodes on the surrogate, each followed by real evaluations.
 
-    The promising policies are the planner's on the surrogate as corrected so far, and the best that the agent's
-    episodes ended with. Cold, there is no planner: actions are absolute, nothing is cloned or completed.
+    What is evaluated is found by Thompson sampling (Biometrika 1933): a surrogate is drawn from its posterior, and the
+    cheapest policy within the allowed drop by it is taken, be it the planner's or the agent's. So an agent that adds
+    nothing leaves `tsdp`. Cold, there is no planner: actions are absolute, nothing is cloned or completed.
     """
     how = CompositeSearchSettings.of(problem.network.name).with_changes(settings.agent_settings)
     if cold:
-        how = how.with_changes(dict.fromkeys(("residual", "cloning", "filling", "planning"), False))
+        how = how.with_changes(dict.fromkeys(("residual", "cloning"), False))
     search = _Search(problem, settings, how, cold)
     with watch.over(search.agent, lambda agent, folder: save_agent(agent, folder / "agent.safetensors")):
         search.run(watch)
@@ -37,6 +41,7 @@ class _Search:
 
     def __init__(self, problem: Problem, settings: SearchSettings, how: CompositeSearchSettings, cold: bool) -> None:
         self._problem, self._goals, self._how, self._cold = problem, settings.candidate_goals, how, cold
+        self._turns = cycle(self._goals)
         self._generator = np.random.default_rng(settings.seed)
         self._env = SurrogateEnv(problem, how.episodes, residual=how.residual, shaping=how.shaping, seed=settings.seed)
         self._trained = settings.agent_from is not None
@@ -62,66 +67,55 @@ class _Search:
         """Until the budget is spent, or nothing new is proposed any more."""
         if not self._cold:
             planned(self._problem, self._settings)
-        self._plan()
+        plans = [(goal, self._first_plan(goal)) for goal in self._goals]
+        self._env.set_plans(plans + self._path_plans())
         if self._how.cloning and not self._trained:
             self.agent.imitate(*self._env.planned_episodes())
         known = 0
         while known < KNOWN_IN_A_ROW:
             self._train(watch)
-            chosen = self._chosen()
+            finished = self._env.take()
+            goals = list(islice(self._turns, self._how.batch))
+            drawn = [self._drawn(goal, finished) for goal in goals]
+            chosen = {policy_id(policy): (policy, source) for _, policy, source in drawn}
+            known = known + 1 if chosen.keys() <= self._problem.outcomes.keys() else 0
             for source in ("planner", "composite"):
-                self._problem.evaluate_many([policy for policy, own in chosen if own == source], source)
-            known = 0 if chosen else known + 1
-            self._plan()
+                self._problem.evaluate_many([policy for policy, own in chosen.values() if own == source], source)
+            plans = [(goal, plan) for goal, (plan, _, _) in zip(goals, drawn, strict=True)]
+            self._env.set_plans(plans + self._path_plans())
 
-    def _plan(self) -> None:
-        """Plan for every goal on the surrogate as it is now; the path serves goals of its own."""
-        self._plans: dict[float, ChoiceBatch] = {goal: self._planned(goal) for goal in self._goals}
-        plans = list(self._plans.items())
-        if self._how.conditioned and not self._cold:
-            path = self._problem.planner.path
-            drops = self._problem.predicted_drop(joined(path))
-            near = (drops > 0.3 * min(self._goals)) & (drops < 2.0 * max(self._goals))
-            plans += [(float(drop), plan) for drop, plan, take in zip(drops, path, near, strict=True) if take]
-        self._env.set_plans(plans)
+    def _first_plan(self, goal: float) -> ChoiceBatch:
+        space = self._problem.space
+        return space.snapped(space.uniform(space.max_bits)) if self._cold else self._problem.plan(goal)
 
-    def _planned(self, goal: float) -> ChoiceBatch:
-        space, surrogate = self._problem.space, self._problem.surrogate
-        if self._cold:
-            return space.snapped(space.uniform(space.max_bits))
-        return self._problem.planner.within(surrogate.error_at(goal), surrogate.error)
+    def _path_plans(self) -> list[tuple[float, ChoiceBatch]]:
+        """Plans along the planner's path near the goals, each with the drop that is predicted for it as its goal."""
+        if self._cold or not self._how.conditioned:
+            return []
+        path = self._problem.planner.path
+        drops = self._problem.predicted_drop(joined(path))
+        near = (drops > 0.3 * min(self._goals)) & (drops < 2.0 * max(self._goals))
+        return [(float(drop), plan) for drop, plan, take in zip(drops, path, near, strict=True) if take]
 
     def _train(self, watch: Watch) -> None:
         steps = self._how.rounds * self._how.episodes * len(self._problem.space.layers)
         self.agent.learn(steps, callback=watch.callbacks, reset_num_timesteps=False)
 
-    def _chosen(self) -> list[tuple[ChoiceBatch, str]]:
-        """New policies to evaluate, most promising first, each with what proposed it."""
-        finished = self._env.take()
-        share = -(-self._how.batch // len(self._goals))
-        chosen: dict[str, tuple[ChoiceBatch, str]] = {}
-        for goal in self._goals:
-            proposals = self._proposals(finished, goal, share)
-            new = {policy_id(p): (p, source) for p, source in proposals if policy_id(p) not in self._problem.outcomes}
-            if not new:
-                continue
-            worth = promise(self._problem, joined([policy for policy, _ in new.values()]), goal)
-            order = np.argsort(-worth, kind="stable")[:share]
-            chosen |= {key: new[key] for key in np.array(list(new))[order]}
-        return list(chosen.values())
+    def _drawn(self, goal: float, finished: Sequence[ChoiceBatch]) -> tuple[ChoiceBatch, ChoiceBatch, str]:
+        """By one drawn surrogate: the plan, the policy to evaluate, and whose it is."""
+        surrogate, planner = self._problem.surrogate, self._problem.planner
+        error = partial(surrogate.error, parameters=surrogate.sampled(self._generator))
+        limit = surrogate.error_at(goal)
+        if self._cold:
+            return self._first_plan(goal), self._best(finished, error, limit), "composite"
+        plan = planner.within(limit, error)
+        own = planner.filled(self._best(finished, error, limit), limit, error)
+        cheaper = self._problem.log_cost(own)[0] < self._problem.log_cost(plan)[0]
+        return (plan, own, "composite") if cheaper and error(own)[0] <= limit else (plan, plan, "planner")
 
-    def _proposals(self, finished: list[ChoiceBatch], goal: float, share: int) -> list[tuple[ChoiceBatch, str]]:
-        proposals = [(self._plans[goal], "planner")] if self._how.planning else []
-        if not finished:
-            return proposals
+    def _best(self, finished: Sequence[ChoiceBatch], error: Error, limit: float) -> ChoiceBatch:
+        """The policy that will be the cheapest once it is completed, or cold the best as it is."""
         batch = joined(finished)
-        best = np.argsort(-promise(self._problem, batch, goal), kind="stable")[: self._how.proposals * share]
-        for i in best:
-            policy = row(batch, int(i))
-            proposals.append((self._filled(policy, goal) if self._how.filling else policy, "composite"))
-        return proposals
-
-    def _filled(self, policy: ChoiceBatch, goal: float) -> ChoiceBatch:
-        surrogate = self._problem.surrogate
-        limit = surrogate.error_at(goal) * float(np.exp(_LIMIT_SPREAD * self._generator.standard_normal()))
-        return self._problem.planner.filled(policy, limit, surrogate.error)
+        beyond = np.log(error(batch) / limit)
+        worth = _PENALTY * np.maximum(0.0, beyond) if self._cold else _EXCHANGE * beyond
+        return row(batch, int(np.argmin(self._problem.log_cost(batch) + worth)))

@@ -1,0 +1,37 @@
+import pytest
+
+from rlcompress.envs import Problem
+from rlcompress.planning.planner import same
+from rlcompress.searches import SearchSettings
+from rlcompress.searches.agent_settings import CompositeSearchSettings
+from rlcompress.searches.methods.composite import _Search
+from rlcompress.spec import ChoiceBatch
+
+
+def _search(problem: Problem) -> _Search:
+    problem.plan(1.0)
+    return _Search(problem, SearchSettings(evaluations=30), CompositeSearchSettings(), cold=False)
+
+
+def test_nothing_dearer_than_the_plan_by_the_same_draw_is_evaluated(problem: Problem) -> None:
+    search = _search(problem)
+    for _ in range(3):
+        plan, policy, source = search._drawn(1.0, problem.planner.path[::8])
+        assert problem.log_cost(policy)[0] <= problem.log_cost(plan)[0]
+        assert (source == "planner") == same(plan, policy)
+
+
+def test_the_agents_policy_is_evaluated_where_the_plan_is_dearer(
+    problem: Problem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    search = _search(problem)
+    careful = problem.planner.path[0]
+
+    def within(limit: float, error: object) -> ChoiceBatch:
+        return careful
+
+    monkeypatch.setattr(problem.planner, "within", within)
+    plan, policy, source = search._drawn(1.0, problem.planner.path)
+    assert same(plan, careful)
+    assert source == "composite"
+    assert problem.log_cost(policy)[0] < problem.log_cost(careful)[0] - 0.1
