@@ -38,6 +38,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "no conditioning on knobs": {"agent": {"condition_on_knobs": False}},
     "discount 0.9": {"agent": {"gamma": 0.9}},
     "learning rate 1e-3, decay 1e-3": {"agent": {"learning_rate": 1e-3, "decay": 1e-3}},
+    "that, knobs as cloned": {"agent": {"learning_rate": 1e-3, "decay": 1e-3, "actor_warmup": 10**6}},
 }
 
 
