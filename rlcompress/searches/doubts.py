@@ -62,7 +62,9 @@ def _on_a_grid(network: TracedNetwork) -> Iterator[str]:
 
 
 def _few_images(problem: Problem, data: DataSplits) -> Iterator[str]:
-    if problem.settings.repair != "t0" and len(data.calibration) < _FEW_IMAGES:
+    targets = data.calibration.targets
+    mapped = targets is not None and targets.ndim > 1  # every pixel is an output, so that one image holds many
+    if problem.settings.repair != "t0" and not mapped and len(data.calibration) < _FEW_IMAGES:
         yield (
             f"repair has {len(data.calibration)} calibration images to go by and may fit their chance; give at least "
             f"{_FEW_IMAGES}, or --repair t0, which looks at none"

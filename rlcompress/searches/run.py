@@ -33,6 +33,8 @@ from rlcompress.searches.watch import Watch
 from rlcompress.spec import REFERENCE_BITS, ChoiceBatch, CompressionPolicy
 from rlcompress.threads import one_thread
 
+_FEWEST_FRESH = 200
+
 
 @dataclass(frozen=True, slots=True)
 class Progress:
@@ -324,9 +326,9 @@ def _reference_figures(problem: Problem, search: Evaluator, test: Evaluator) -> 
 
 
 def fresh_search_images(data: DataSplits, settings: SearchSettings) -> ImageSet:
-    """Search images that no candidate was scored on; all of them where none is left."""
+    """Search images that no candidate was scored on; all where fewer than 200 are left, whose noise is larger."""
     used = settings.problem.score_images
-    if len(data.search) <= used:
+    if len(data.search) < used + _FEWEST_FRESH:
         return data.search
     return data.search.part(slice(used, None))
 

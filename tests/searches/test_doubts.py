@@ -46,6 +46,8 @@ def test_few_calibration_images_are_doubted(problem: Problem, digits: Digits) ->
     few = replace(digits, splits=replace(digits.splits, calibration=digits.splits.calibration.part(slice(0, 5))))
     assert "repair has 5 calibration images to go by" in _doubts(problem, few)[0]
     assert _doubts(replace(problem, settings=replace(problem.settings, repair="t0")), few) == []
+    maps = replace(few.splits.calibration, targets=few.splits.calibration.images.float())
+    assert _doubts(problem, replace(few, splits=replace(few.splits, calibration=maps))) == []
 
 
 def test_fixed_widths_are_told(problem: Problem, digits: Digits) -> None:

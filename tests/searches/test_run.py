@@ -15,6 +15,7 @@ from rlcompress.errors import AgentError, RlcompressWarning, RunError
 from rlcompress.evaluation import Evaluator
 from rlcompress.integer import lower
 from rlcompress.searches import METHODS, SearchResult, SearchSettings, run_search, search
+from rlcompress.searches.run import fresh_search_images
 from rlcompress.searches.folder import RunFolder
 from rlcompress.spec import CompressionPolicy, specs_from_json
 from tests.conftest import Digits
@@ -322,3 +323,10 @@ def test_an_agent_starts_from_another_searchs(
     assert result.evaluations == 8
     with pytest.raises(AgentError, match="chooses among as planned, none, element, filter, but here among"):
         _run(digits, None, agent_from=str(finished[1] / "agent.safetensors"), problem=_OTHER)
+
+
+@pytest.mark.parametrize(("scored", "fresh"), [(600, 301), (702, 901), (1000, 901)])
+def test_few_fresh_images_are_joined_by_those_that_were_scored(digits: Digits, scored: int, fresh: int) -> None:
+    settings = SearchSettings(problem=ProblemSettings(score_images=scored))
+    assert len(digits.splits.search) == 901
+    assert len(fresh_search_images(digits.splits, settings)) == fresh
