@@ -15,8 +15,8 @@ from rlcompress.errors import AgentError, RlcompressWarning, RunError
 from rlcompress.evaluation import Evaluator
 from rlcompress.integer import lower
 from rlcompress.searches import METHODS, SearchResult, SearchSettings, run_search, search
-from rlcompress.searches.run import fresh_search_images
 from rlcompress.searches.folder import RunFolder
+from rlcompress.searches.run import fresh_search_images
 from rlcompress.spec import CompressionPolicy, specs_from_json
 from tests.conftest import Digits
 
