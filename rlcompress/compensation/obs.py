@@ -8,11 +8,12 @@ import torch
 from torch import Tensor
 
 from rlcompress.pruning.statistics import inverse_factor
+from rlcompress.quantization import Rounding
 
 _BLOCK = 64  # columns between two updates of all columns that remain
 
 
-def obs_sweep(weight: Tensor, mask: Tensor, scale: Tensor, limit: Tensor, hessian: Tensor) -> Tensor:
+def obs_sweep(weight: Tensor, mask: Tensor, scale: Tensor, nearest: Rounding, hessian: Tensor) -> Tensor:
     """Round a masked weight to integer codes so that the layer's outputs change little.
 
     Columns are visited from the largest input power to the least; the error that rounding or removing makes in one
@@ -22,7 +23,7 @@ def obs_sweep(weight: Tensor, mask: Tensor, scale: Tensor, limit: Tensor, hessia
         weight: [G, K / G, D] float32.
         mask: [G, K / G, D] boolean, False where a weight is removed.
         scale: [Q, G, K / G] positive, of Q quantizers.
-        limit: [Q] largest code of each.
+        nearest: rounds to the codes of each.
         hessian: [G, D, D].
 
     Returns:
@@ -32,13 +33,12 @@ def obs_sweep(weight: Tensor, mask: Tensor, scale: Tensor, limit: Tensor, hessia
     factor = inverse_factor(hessian[:, order][:, :, order])
     left = weight[:, :, order].repeat(len(scale), 1, 1, 1)
     keep = mask[:, :, order]
-    bound = limit.view(-1, 1, 1).to(weight.dtype)
     codes = torch.empty_like(left)
     for start in range(0, left.shape[-1], _BLOCK):
         stop = min(start + _BLOCK, left.shape[-1])
         error = torch.empty_like(left[..., start:stop])
         for j in range(start, stop):
-            code = (left[..., j] / scale).round_().clamp_(-bound, bound).mul_(keep[..., j])
+            code = nearest(left[..., j] / scale).mul_(keep[..., j])
             codes[..., j] = code
             e = (left[..., j] - code * scale) / factor[:, j, j, None]
             error[..., j - start] = e

@@ -1,9 +1,13 @@
 """Symmetric per-channel weight quantization with scales of least squared error."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+
+Rounding = Callable[[Tensor], Tensor]
+"""Weights over their scales [Q, ...] -> the nearest codes of each of Q quantizers, as float32 integers."""
 
 _SHRINK = torch.linspace(0.35, 1.0, 40).tolist()  # clipping range as a share of the largest magnitude
 
@@ -41,6 +45,17 @@ def integer_weight(layer: nn.Module) -> QuantizedWeight | None:
 def largest_code(bits: int) -> int:
     """2^(b-1) - 1, the largest code of a symmetric range; 1 for ternary weights of 2 bits."""
     return 2 ** (bits - 1) - 1
+
+
+def nearest_integer(limits: Sequence[int]) -> Rounding:
+    """Rounds positions [Q, ...] to the nearest integers up to the largest code of each of Q quantizers."""
+    largest = torch.tensor(limits, dtype=torch.float32)
+
+    def rounded(positions: Tensor) -> Tensor:
+        bound = largest.view(-1, *[1] * (positions.dim() - 1))
+        return positions.round().clamp_(-bound, bound)
+
+    return rounded
 
 
 def fit_scale(weight: Tensor, bits: int) -> Tensor:
