@@ -136,7 +136,8 @@ class Candidates:
         """How many images learned rounding looks at."""
         self._finisher = Finisher(self._template, finishing, self._moments, correction_images)
         stored = _stored_samples(self._template, set(network.reads.values()), self._images)
-        self._ranges = {name: fit_ranges(samples, _WIDTHS["uniform"], range_norm) for name, (samples, _) in stored.items()}
+        widths = _WIDTHS["uniform"]
+        self._ranges = {name: fit_ranges(samples, widths, range_norm) for name, (samples, _) in stored.items()}
         nonzero = {name: share for name, (_, share) in stored.items()}
         self.densities = {layer: nonzero[name] for layer, name in network.reads.items()}
         """Layer name -> share of nonzero inputs on the calibration images."""
@@ -312,8 +313,14 @@ class Candidates:
         widths = _WIDTHS[quantizer]
 
         def compute() -> dict[str, Tensor]:
-            live, how = self._live(layer, removed), {"quantizer": quantizer, "compensated": self.repair != "none"}
-            return _packed(compress(self._dense[layer], *live, pruning, widths, **how))
+            dense, (outputs, inputs), compensated = (
+                self._dense[layer],
+                self._live(layer, removed),
+                self.repair != "none",
+            )
+            return _packed(
+                compress(dense, outputs, inputs, pruning, widths, quantizer=quantizer, compensated=compensated)
+            )
 
         tensors = self.kept([layer, quantizer, *astuple(pruning), *sorted(removed)], compute)
         return {bits: QuantizedWeight(tensors[f"codes {bits}"], tensors[f"scale {bits}"]) for bits in widths}

@@ -239,9 +239,11 @@ class HardwareModel:
                 raise HardwareError(
                     f"{self.name}: bits.{key}: runs at most {most} bits, layer {layer!r} asks for {int(bits.max())}"
                 )
-        most = self.widest_index
-        for _, layer in np.argwhere((batch.weight_quantizer == CLUSTERED) & (batch.weight_bits > most)):
+        wrong = np.argwhere((batch.weight_quantizer == CLUSTERED) & (batch.weight_bits > self.widest_index))
+        if wrong.size:
+            policy, layer = (int(i) for i in wrong[0])
+            stored = f"indices of at most {self.widest_index} bits" if self.widest_index else "no indices"
             raise HardwareError(
-                f"{self.name}: storage.index_bits: stores {f'indices of at most {most} bits' if most else 'no indices'}, "
-                f"layer {network.structure.layers[layer]!r} has clustered weights; set its weight_quantizer to 'uniform'"
+                f"{self.name}: storage.index_bits: stores {stored}, layer {network.structure.layers[layer]!r} has "
+                f"clustered weights of {batch.weight_bits[policy, layer]} bits; set its weight_quantizer to 'uniform'"
             )

@@ -119,7 +119,8 @@ class PreparedNetwork:
             hidden_bits=np.zeros(K.size),
             **arrays,
         )
-        beyond = _beyond((work.weights * work.stored_width * work.density + work.codebook_bits).reshape(K.shape), rules.residency)
+        weights = work.weights * work.stored_width * work.density + work.codebook_bits
+        beyond = _beyond(weights.reshape(K.shape), rules.residency)
         matmul = self._second >= 0
         beyond[matmul] = 1.0 - on_chip[self._second[matmul]]
         return replace(work, weights_off_chip=beyond.ravel(), hidden_bits=_hidden_bits(work, hidden))

@@ -7,7 +7,7 @@ from rlcompress.hw_models.description import Description
 from rlcompress.hw_models.figures import BOUNDS, LEVELS, Figures
 from rlcompress.hw_models.tiling import SCHEDULES
 from rlcompress.hw_models.work import Work
-from rlcompress.spec import ENTRY_BITS, LayerChoice, LayerSpec
+from rlcompress.spec import LayerChoice, LayerSpec
 
 
 def network_cost(
@@ -48,7 +48,6 @@ def _layer_cost(
 ) -> LayerCost:
     """Row ``i`` as a cost."""
     weight_bits = choice.weight_bits if choice else int(rows("weight_bits", i))
-    clustered = choice is not None and choice.weight_quantizer == "clustered"
     activation_bits = choice.activation_bits if choice else int(rows("activation_bits", i))
     return LayerCost(
         name=spec.name,
@@ -66,7 +65,7 @@ def _layer_cost(
         latency_s=rows("cycles", i) * 1e-6 / description.clock_mhz,
         macs=rows("macs", i),
         effectual_macs=rows("effectual_macs", i),
-        bops=rows("macs", i) * rows("density", i) * (ENTRY_BITS if clustered else weight_bits) * activation_bits,
+        bops=rows("macs", i) * rows("density", i) * (choice.operand_bits if choice else weight_bits) * activation_bits,
         utilisation=rows("utilisation", i),
         traffic_bits={
             "DRAM weights": rows("dram_weights_bits", i),

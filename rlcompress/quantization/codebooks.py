@@ -1,8 +1,8 @@
 """Weight clustering: the weights of a layer take the values of one codebook.
 
-After Han et al., "Deep Compression" (ICLR 2016). The entries are 8-bit codes on the grid of each output channel's scale,
-so that a clustered layer is an 8-bit layer whose codes take few values. Choosing the entries is k-means in one dimension,
-which dynamic programming solves exactly (Wang & Song, "Ckmeans.1d.dp", The R Journal 2011).
+After Han et al., "Deep Compression" (ICLR 2016). The entries are 8-bit codes on the grid of each output channel's
+scale, so that a clustered layer is an 8-bit layer whose codes take few values. Choosing the entries is k-means in one
+dimension, which dynamic programming solves exactly (Wang & Song, "Ckmeans.1d.dp", The R Journal 2011).
 """
 
 from collections.abc import Sequence
@@ -69,17 +69,17 @@ def _clusters(masses: Tensor, count: int) -> Tensor:
     values = torch.arange(len(masses), dtype=torch.float64) - _LARGEST
     sums = [torch.cat([torch.zeros(1), (masses * values**p).cumsum(0)]).double() for p in range(3)]
     within = [total[None, 1:] - total[:-1, None] for total in sums]  # [first, last] of a cluster
-    first, last = torch.meshgrid(values, values, indexing="ij")
-    centre = torch.where(within[0] > 0, within[1] / within[0], (first + last) / 2).round_()
+    lowest, highest = torch.meshgrid(values, values, indexing="ij")
+    centre = torch.where(within[0] > 0, within[1] / within[0], (lowest + highest) / 2).round_()
     cost = within[2] - 2 * centre * within[1] + centre.square() * within[0]
-    cost = torch.where(first <= last, cost.clamp_min_(0.0), torch.inf)
+    cost = torch.where(lowest <= highest, cost.clamp_min_(0.0), torch.inf)
     best, before = cost[0], []  # of all integers up to each one, in one cluster
     for _ in range(count - 1):
         best, end_before = (best[:-1, None] + cost[1:]).min(0)
         before.append(end_before)
-    last = len(masses) - 1
-    entries = []
+    end, entries = len(masses) - 1, []
     for ends in reversed(before):
-        entries.append(centre[ends[last] + 1, last])
-        last = int(ends[last])
-    return torch.stack([centre[0, last], *reversed(entries)]).float()
+        start = int(ends[end]) + 1
+        entries.append(centre[start, end])
+        end = start - 1
+    return torch.stack([centre[0, end], *reversed(entries)]).float()

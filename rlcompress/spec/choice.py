@@ -106,6 +106,11 @@ class LayerChoice(BaseModel):
             label = f"layer {str(values['name'])[:60]!r}" if "name" in values else "layer choice"
             raise PolicyError(f"{label}: {first_problem(error)}") from None
 
+    @property
+    def operand_bits(self) -> int:
+        """Width at which the weights are computed with: that of a codebook's entries where they are clustered."""
+        return ENTRY_BITS if self.weight_quantizer == "clustered" else self.weight_bits
+
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         for key in ("weight_bits", "activation_bits"):

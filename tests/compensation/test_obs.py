@@ -110,7 +110,8 @@ def test_quantizers_and_groups_are_swept_each_on_its_own():
     for q, limit in enumerate((3, 31)):
         for g in range(2):
             part = slice(g, g + 1)
-            alone = obs_sweep(weight[part], mask[part], scales[q : q + 1, part], nearest_integer([limit]), hessian[part])
+            nearest = nearest_integer([limit])
+            alone = obs_sweep(weight[part], mask[part], scales[q : q + 1, part], nearest, hessian[part])
             assert torch.equal(together[q, part], alone[0])
 
 

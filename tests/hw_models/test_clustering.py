@@ -87,7 +87,7 @@ def test_at_most_the_codebook_dearer_than_eight_bits(name):
             assert layer.energy_pj["MAC"] == before.energy_pj["MAC"]
             assert layer.metadata_bits == book
             assert layer.bops == before.bops
-        assert cost.energy_uj < eight.energy_uj or name == "sparse_skip"  # whose 8 MB hold the weights of a small network
+        assert cost.energy_uj < eight.energy_uj or name == "sparse_skip"  # its 8 MB hold such a network's weights
 
 
 def test_stored_bits_are_indices_and_codebook():
