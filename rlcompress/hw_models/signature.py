@@ -93,8 +93,7 @@ class _Outputs:
         """[S, B] channels."""
         removal = _with_row(np.where(batch.granularity == _FILTER, batch.keep_ratio, 1.0).T, 1)  # for the leader -1
         ratios = removal[self._leaders]
-        counts = sum(keep_counts(strata, ratios, self._round_to) for strata in self._strata)
-        return np.asarray(counts)[self._of]
+        return np.asarray(keep_counts(self._strata, ratios, self._round_to).sum(axis=0)[self._of])
 
 
 def _columns(lists: Sequence[Sequence[int]], empty: int) -> NDArray[np.int64]:
