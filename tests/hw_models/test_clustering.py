@@ -130,7 +130,7 @@ def test_refused_where_such_indices_are_not_stored(name, bits, stores):
     model = hw_models.load(name)
     network = network_of(model)
     policy = {**uniform(network), "one": LayerChoice(weight_bits=bits, weight_quantizer="clustered")}
-    message = f"{name}: storage.index_bits: stores {stores}, layer 'one' has clustered weights; set its"
+    message = f"{name}: storage.index_bits: stores {stores}, layer 'one' has clustered weights of {bits} bits; set its"
     with pytest.raises(HardwareError, match=message):
         model.cost(network, policy)
     with pytest.raises(HardwareError, match=message):
