@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 Rounding = Callable[[Tensor], Tensor]
-"""Weights over their scales [Q, ...] -> the nearest codes of each of Q quantizers, as float32 integers."""
+"""Weights over their scales [Q, ...] -> the nearest codes of each of Q quantizers, float32; may overwrite the former."""
 
 _SHRINK = torch.linspace(0.35, 1.0, 40).tolist()  # clipping range as a share of the largest magnitude
 
@@ -53,7 +53,7 @@ def nearest_integer(limits: Sequence[int]) -> Rounding:
 
     def rounded(positions: Tensor) -> Tensor:
         bound = largest.view(-1, *[1] * (positions.dim() - 1))
-        return positions.round().clamp_(-bound, bound)
+        return positions.round_().clamp_(-bound, bound)
 
     return rounded
 
