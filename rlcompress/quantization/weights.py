@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 _SHRINK = torch.linspace(0.35, 1.0, 40)  # clipping range as a share of the largest magnitude
-_BLOCK = 131072  # values that are looked at in one go: few operators, within a core's cache
+_BLOCK = 262144  # values that are looked at in one go: few operators, within a core's cache
 
 
 @dataclass(frozen=True, slots=True)
