@@ -19,8 +19,9 @@ import torch
 from benchmarks.ablation import VARIANTS
 from benchmarks.simulated import Simulated, measure, simulated
 from rlcompress.searches import SearchSettings
+from rlcompress.searches.finals import judged
 from rlcompress.searches.methods import propose
-from rlcompress.searches.selection import best_within, finalists
+from rlcompress.searches.selection import best_within
 from rlcompress.searches.watch import Watch
 
 FRESH_IMAGES = 4000
@@ -28,10 +29,16 @@ FRESH_IMAGES = 4000
 
 def chosen(problem: Simulated, goal: float) -> tuple[float, float]:
     """Percent saved and true points lost of the policy that the final selection picks."""
-    entries = finalists(list(problem.outcomes.values()), [goal])
+    outcomes = list(problem.outcomes.values())
+
+    def measured(positions: list[int]) -> list[float]:
+        entries = [outcomes[i] for i in positions]
+        return [max(o.score.drop, problem.scored(o.choices, FRESH_IMAGES, salt=1).drop) for o in entries]
+
+    found = judged(outcomes, [goal], 1.0, measured)
+    entries = [outcomes[i] for i in found]
     saved = np.array([outcome.saved_pct for outcome in entries])
-    drops = [max(o.score.drop, problem.scored(o.choices, FRESH_IMAGES, salt=1).drop) for o in entries]
-    best = best_within(saved, np.array(drops), goal)
+    best = best_within(saved, np.array(list(found.values())), goal)
     if best is None:
         return 0.0, 0.0
     return float(saved[best]), problem.true_drop(entries[best].choices)

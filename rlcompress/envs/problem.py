@@ -3,7 +3,7 @@
 import hashlib
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import closing, nullcontext
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import Self, TypeVar
@@ -49,6 +49,8 @@ _SENSITIVITY_IMAGES = 128
 
 
 _Result = TypeVar("_Result")
+
+Finals = Callable[[Sequence[ChoiceBatch]], Iterator[tuple[IntegerNetwork, list[Score]]]]
 
 
 class BudgetSpent(Exception):  # noqa: N818  # not an error: the search is done
@@ -326,15 +328,18 @@ class Problem:
         """The network that a policy gets which is kept: takes some seconds, see `Candidates.final`."""
         return lower(self.bank.final(self.choices(policy)), engine=self.settings.engine)
 
-    def finals(
-        self, policies: Sequence[ChoiceBatch], evaluators: tuple[Evaluator, ...]
-    ) -> Iterator[tuple[IntegerNetwork, list[Score]]]:
-        """Each policy's final network and its score by every evaluator, in order, spread over the workers."""
+    @contextmanager
+    def finals(self, *evaluators: Evaluator) -> Iterator[Finals]:
+        """Gives a function from policies to each one's final network and its scores, in order, spread over workers."""
         task = FinalScorer(self.bank, evaluators, self.settings.engine)
-        choices = [self.choices(policy) for policy in policies]
         with self._workers_for(task) if self.workers > 1 else nullcontext() as pool:
-            for graph, scores in map(task, choices) if pool is None else pool.map(choices):
-                yield lower(graph, engine=self.settings.engine), scores
+
+            def finals(policies: Sequence[ChoiceBatch]) -> Iterator[tuple[IntegerNetwork, list[Score]]]:
+                choices = [self.choices(policy) for policy in policies]
+                for graph, scores in map(task, choices) if pool is None else pool.map(choices):
+                    yield lower(graph, engine=self.settings.engine), scores
+
+            yield finals
 
     def choices(self, policy: ChoiceBatch) -> dict[str, LayerChoice]:
         """A batch of one as layer name -> choice."""

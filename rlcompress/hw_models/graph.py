@@ -61,16 +61,11 @@ def staying(sizes: Floats, last: NDArray[np.int64], room: float) -> NDArray[np.b
         last: [S] as `last_steps` gives them.
         room: in bits.
     """
-    candidates = np.flatnonzero(last >= 0)
-    change = np.zeros((sizes.shape[0] + 1, sizes.shape[1]))
-    change[candidates] = sizes[candidates]
-    for i in candidates:
-        change[last[i] + 1] -= sizes[i]
-    full = np.zeros(change.shape, np.int32)
-    np.cumsum(np.cumsum(change[:-1], axis=0) > room, axis=0, out=full[1:])
-    fits = np.zeros(sizes.shape, bool)
-    fits[candidates] = full[last[candidates] + 1] == full[candidates]
-    return fits
+    steps = np.arange(len(last))
+    alive = (steps <= steps[:, None]) & (steps[:, None] <= last)
+    full = np.cumsum(alive.astype(np.float64) @ sizes > room, axis=0)
+    before = np.concatenate([np.zeros_like(full[:1]), full])[:-1]
+    return np.asarray((last >= 0)[:, None] & (full[last] == before))
 
 
 def second_operands(structure: NetworkStructure) -> NDArray[np.int64]:

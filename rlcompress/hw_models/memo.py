@@ -36,9 +36,11 @@ class Memo:
     def find(self, keys: Keys) -> NDArray[np.int64]:
         """Slots of ``keys``, -1 where a key is not known."""
         slots = self._first_slots(keys)
-        wrong = self._keys[slots] != keys
-        if wrong.any():
-            slots[wrong] = self._probe(keys[wrong], slots[wrong])
+        there = self._keys[slots]
+        slots[there == 0] = -1
+        elsewhere = (there != keys) & (there != 0)
+        if elsewhere.any():
+            slots[elsewhere] = self._probe(keys[elsewhere], slots[elsewhere])
         return slots
 
     def _probe(self, keys: Keys, slots: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -62,4 +64,6 @@ class Memo:
             self._keys[place[take]] = keys[left[take]]
             self.values[:, place[take]] = values[:, left[take]]
             left = left[~take]
+            if not len(left):
+                break
         self._used += len(keys) - len(left)

@@ -5,6 +5,7 @@ of an operator depend on: its own choice, what is removed from its outputs and f
 of the tensors it reads and writes, what stays on chip, and the same of operators that work on its tiles.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,8 +13,7 @@ from numpy.typing import NDArray
 
 from rlcompress.hw_models.network import OUTPUT_BITS, PreparedNetwork, Rules
 from rlcompress.hw_models.use import run_width
-from rlcompress.hw_models.work import Floats
-from rlcompress.spec import GRANULARITIES, ChoiceBatch, keep_counts
+from rlcompress.spec import GRANULARITIES, ChoiceBatch, NetworkStructure, keep_counts
 
 Keys = NDArray[np.uint64]
 Codes = tuple[Keys, Keys, NDArray[np.uint8]]
@@ -29,24 +29,25 @@ class Signature:
         self._rules = rules
         self._network = network
         structure = network.structure
+        operators, nothing = len(network.specs), len(structure.layers)
         leaders = [structure.leader.get(spec.coupling or "") for spec in network.specs]
-        nothing = len(structure.layers)
         layer_of = {int(i): j for j, i in enumerate(structure.layer_index)}
         sources = [
-            sorted({leaders[j] for j in (i, *structure.producers[i])} - {None})  # type: ignore[type-var]
-            for i in range(len(network.specs))
+            sorted({leader for j in (i, *structure.producers[i]) if (leader := leaders[j]) is not None})
+            for i in range(operators)
         ]
-        width = max((len(s) for s in sources), default=0)
-        self._own = np.array([layer_of.get(i, nothing) for i in range(len(network.specs))])
-        self._sources = np.array([[*s, *[nothing] * (width - len(s))] for s in sources], np.int64).T
-        self._salt = _ODD[: len(network.specs), None]
+        self._own = np.array([layer_of.get(i, nothing) for i in range(operators)])
+        self._sources = _columns(sources, nothing)
+        self._salt = _ODD[:operators, None]
         self._hidden = np.flatnonzero(network.hidden(rules))
-        self._readers = [(list(layers), is_output) for layers, is_output in network.reading]
+        readers = [(*layers, nothing) if is_output else layers for layers, is_output in network.reading]
+        self._readers = _columns(readers, nothing)
+        self._producers = _columns(structure.producers, operators)
         words: NDArray[Any] = np.arange(OUTPUT_BITS * 4 + 1)
         if rules.activation_words is not None:
             words = run_width(words, rules.activation_words)
         self._words = words.astype(np.uint8)
-        self._tensors = _tensors(network) if rules.residency.kb > 0 else []
+        self._outputs = _Outputs(structure)
 
     def keys(self, codes: Codes, batch: ChoiceBatch) -> Keys:
         """[S, B] keys of every operator of every policy."""
@@ -54,8 +55,8 @@ class Signature:
         key = choice[self._own]
         for column, rows in enumerate(self._sources):
             key += removal[rows] * _ODD[3001 + column]
-        bits = self._words[self._stored(activation)]
-        key += self._widths(bits)
+        bits = self._words[_largest(activation, self._readers, OUTPUT_BITS)]
+        key += bits * _ODD[3102] + _largest(bits, self._producers, 0) * _ODD[3103]
         if self._rules.residency.kb > 0:
             key += self._places(batch, bits)
         key *= self._salt
@@ -65,42 +66,55 @@ class Signature:
             key += np.cumsum(key, axis=0, dtype=np.uint64) * _ODD[3101]
         return np.asarray(key)
 
-    def _stored(self, activation: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """[S, B] stored width of every output."""
-        bits = np.empty((len(self._readers), activation.shape[1]), np.uint8)
-        for i, (layers, is_output) in enumerate(self._readers):
-            if not layers:
-                bits[i] = OUTPUT_BITS
-                continue
-            bits[i] = activation[layers[0]]
-            for layer in layers[1:]:
-                np.maximum(bits[i], activation[layer], out=bits[i])
-            if is_output:
-                np.maximum(bits[i], OUTPUT_BITS, out=bits[i])
-        return bits
-
-    def _widths(self, bits: NDArray[np.uint8]) -> Keys:
-        """Widths of what is written and of the widest tensor read."""
-        both = bits.astype(np.uint64) * _ODD[3102]
-        read = np.zeros_like(bits)
-        for i, producers in enumerate(self._network.structure.producers):
-            if producers:
-                read[i] = bits[producers[0]]
-                for producer in producers[1:]:
-                    np.maximum(read[i], bits[producer], out=read[i])
-        both += read.astype(np.uint64) * _ODD[3103]
-        return np.asarray(both)
-
     def _places(self, batch: ChoiceBatch, bits: NDArray[np.uint8]) -> Keys:
         """What stays on chip: the own output and those read."""
-        kept = _kept(self._tensors, batch)
-        network = self._network
-        staying = network.staying(kept * network.pixels * bits, self._rules.residency).astype(np.uint64)
+        sizes = self._outputs.kept(batch) * self._network.pixels * bits
+        staying = self._network.staying(sizes, self._rules.residency)
         code = staying * _ODD[3104]
-        for i, producers in enumerate(network.structure.producers):
-            for place, producer in enumerate(producers):
-                code[i] += staying[producer] * _ODD[3105 + place % 800]
+        read = _with_row(staying, 0)
+        for place, rows in enumerate(self._producers):
+            code += read[rows] * _ODD[3105 + place % 800]
         return np.asarray(code)
+
+
+class _Outputs:
+    """Counts the output channels that stay, as `NetworkStructure.kept_channels` does."""
+
+    def __init__(self, structure: NetworkStructure) -> None:
+        tensors = [(structure.leader.get(s.coupling or "", -1), s.strata, s.round_to) for s in structure.specs]
+        distinct = list(dict.fromkeys(tensors))
+        self._of = np.array([distinct.index(tensor) for tensor in tensors])
+        self._leaders = np.array([leader for leader, _, _ in distinct])
+        self._round_to = np.array([[round_to] for _, _, round_to in distinct])
+        width = max(len(strata) for _, strata, _ in distinct)
+        self._strata = np.array([[*strata, *[0] * (width - len(strata))] for _, strata, _ in distinct]).T[..., None]
+
+    def kept(self, batch: ChoiceBatch) -> NDArray[np.int64]:
+        """[S, B] channels."""
+        removal = _with_row(np.where(batch.granularity == _FILTER, batch.keep_ratio, 1.0).T, 1)  # for the leader -1
+        ratios = removal[self._leaders]
+        return np.asarray(keep_counts(self._strata, ratios, self._round_to).sum(axis=0)[self._of])
+
+
+def _columns(lists: Sequence[Sequence[int]], empty: int) -> NDArray[np.int64]:
+    """[longest, lists] the n-th number of every list: its first again once it has ended, ``empty`` if it has none."""
+    longest = max(1, *map(len, lists))
+    padded = [[*numbers, *[numbers[0] if numbers else empty] * (longest - len(numbers))] for numbers in lists]
+    return np.array(padded, np.int64).T
+
+
+def _largest(table: NDArray[np.uint8], columns: NDArray[np.int64], last: int) -> NDArray[np.uint8]:
+    """[lists, B] largest of each list's rows; the table gets a further row of ``last``."""
+    table = _with_row(table, last)
+    found = table[columns[0]]
+    for rows in columns[1:]:
+        np.maximum(found, table[rows], out=found)
+    return found
+
+
+def _with_row(table: NDArray[Any], value: float) -> NDArray[Any]:
+    """The table and a row of one value below it."""
+    return np.concatenate([table, np.full_like(table[:1], value)])
 
 
 def policy_keys(codes: Codes) -> Keys:
@@ -122,26 +136,3 @@ def codes_of(batch: ChoiceBatch) -> Codes:
     choice[:-1] += removal[:-1]
     removal[:-1] *= granularity == _FILTER
     return choice, removal, np.ascontiguousarray(batch.activation_bits.T, np.uint8)
-
-
-Tensor = tuple[int | None, tuple[int, ...], int]
-
-
-def _tensors(network: PreparedNetwork) -> list[Tensor]:
-    """For each operator the layer whose choice removes its outputs, the strata of the outputs and their multiple."""
-    leader = network.structure.leader
-    return [(leader.get(spec.coupling or ""), spec.strata, spec.round_to) for spec in network.specs]
-
-
-def _kept(tensors: list[Tensor], batch: ChoiceBatch) -> Floats:
-    """[S, B] output channels that stay, as `NetworkStructure.kept_channels` counts them."""
-    removal = np.where(batch.granularity == _FILTER, batch.keep_ratio, 1.0).T
-    done: dict[Tensor, Floats] = {}
-    kept = np.empty((len(tensors), batch.shape[0]))
-    for i, tensor in enumerate(tensors):
-        if tensor not in done:
-            layer, strata, round_to = tensor
-            ratio = np.ones(batch.shape[0]) if layer is None else removal[layer]
-            done[tensor] = np.sum([keep_counts(n, ratio, round_to) for n in strata], axis=0).astype(np.float64)
-        kept[i] = done[tensor]
-    return kept

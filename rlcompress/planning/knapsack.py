@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from rlcompress.planning.planner import repeated, row, same
+from rlcompress.planning.planner import repeated, row, same, undominated
 from rlcompress.planning.space import ChoiceSpace
 from rlcompress.spec import GRANULARITIES, ChoiceBatch
 
@@ -133,7 +133,5 @@ def _joined(parts: list[Options]) -> Options:
 def _undominated(options: Options) -> Options:
     """The options that none beats in both error and cost, by rising error."""
     errors, costs, batch = options
-    order = np.lexsort((costs, errors))
-    least = np.minimum.accumulate(np.concatenate([[np.inf], costs[order]]))[:-1]
-    kept = order[costs[order] < least]
+    kept = undominated(errors, costs)
     return errors[kept], costs[kept], ChoiceBatch(*(getattr(batch, name)[kept] for name in ChoiceBatch.__slots__))

@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 from functools import cached_property
+from itertools import cycle, islice
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,8 +12,17 @@ from rlcompress.planning.proxy import Proxy
 from rlcompress.planning.space import ChoiceSpace
 from rlcompress.spec import GRANULARITIES, ChoiceBatch
 
-LogCost = Callable[[ChoiceBatch], NDArray[np.float64]]
-Error = Callable[[ChoiceBatch], NDArray[np.float64]]
+Floats = NDArray[np.float64]
+LogCost = Callable[[ChoiceBatch], Floats]
+Error = Callable[[ChoiceBatch], Floats]
+Columns = dict[str, NDArray[Any]]
+"""Values [O] that O alternatives give to one layer, by field of `ChoiceBatch`."""
+
+Visit = tuple[int, Callable[[ChoiceBatch, int], Columns]]
+"""A layer, and what gives its alternatives from a plan."""
+
+Fronts = dict[tuple[object, ...], NDArray[np.intp]]
+"""Which alternatives of a layer are worth a look."""
 
 _FILTER = GRANULARITIES.index("filter")
 _SWEEPS = 4
@@ -71,63 +82,102 @@ class Planner:
             error: relative error of B policies: [B]; None for the proxy's.
         """
         error = error or self.error
+        fronts: Fronts = {}
         allowed = [pair for pair in self._weighted_path if error(pair[0])[0] <= limit]
         plan, high = (allowed or self._weighted_path[:1])[-1]
         low = high / 3.0
         for _ in range(_HALVINGS):
             weight = float(np.sqrt(low * high))
-            trial = self.descend(plan, weight, error)
+            trial = self.descend(plan, weight, error, fronts)
             if error(trial)[0] <= limit:
                 plan, high = trial, weight
             else:
                 low = weight
-        return self.filled(plan, limit, error)
+        return self.filled(plan, limit, error, fronts)
 
-    def filled(self, plan: ChoiceBatch, limit: float, error: Error | None = None) -> ChoiceBatch:
+    def filled(
+        self, plan: ChoiceBatch, limit: float, error: Error | None = None, fronts: Fronts | None = None
+    ) -> ChoiceBatch:
         """The plan made cheaper, one layer after the other, as long as its error stays at most ``limit``."""
-        measure = error or self.error
 
-        def objective(batch: ChoiceBatch) -> NDArray[np.float64]:
-            return self.log_cost(batch) + _FORBIDDEN * np.maximum(0.0, measure(batch) / limit - 1.0)
+        def objective(costs: Floats, errors: Floats) -> Floats:
+            return costs + _FORBIDDEN * np.maximum(0.0, errors / limit - 1.0)
 
-        return self._minimised(plan, objective, _FILLING_SWEEPS)
+        return self._minimised(plan, objective, error or self.error, _FILLING_SWEEPS, fronts)
 
-    def descend(self, plan: ChoiceBatch, weight: float, error: Error | None = None) -> ChoiceBatch:
+    def descend(
+        self, plan: ChoiceBatch, weight: float, error: Error | None = None, fronts: Fronts | None = None
+    ) -> ChoiceBatch:
         """The plan changed one layer after the other to make ln(cost) + weight x error less, until nothing changes."""
-        measure = error or self.error
-        return self._minimised(plan, lambda batch: self.log_cost(batch) + weight * measure(batch))
+        return self._minimised(
+            plan, lambda costs, errors: costs + weight * errors, error or self.error, _SWEEPS, fronts
+        )
 
-    def _minimised(self, plan: ChoiceBatch, objective: LogCost, sweeps: int = _SWEEPS) -> ChoiceBatch:
-        for _ in range(sweeps):
-            before = plan
-            for layer in range(len(self.space.layers)):
-                for variants in (self._prunings, self._activations):
-                    batch = variants(plan, layer)
-                    plan = row(batch, int(np.argmin(objective(batch))))
-            if same(plan, before):
+    def _minimised(
+        self,
+        plan: ChoiceBatch,
+        objective: Callable[[Floats, Floats], Floats],
+        error: Error,
+        sweeps: int,
+        fronts: Fronts | None,
+    ) -> ChoiceBatch:
+        """The plan changed one layer after the other to make the objective of logarithmic costs and errors less.
+
+        Of a layer's alternatives those that others beat in both are not looked at again: what they were beaten in
+        changes little with the rest of the plan.
+        """
+        fronts = {} if fronts is None else fronts
+        unchanged = 0
+        for layer, variants in islice(cycle(self._visits), sweeps * len(self._visits)):
+            columns = variants(plan, layer)
+            count = len(next(iter(columns.values())))
+            key = (layer, *columns, count)
+            kept = fronts.get(key, np.arange(count))
+            batch = repeated(plan, len(kept))
+            for name, values in columns.items():
+                getattr(batch, name)[:, layer] = values[kept]
+            batch = self.space.snapped(batch)
+            costs, errors = self.log_cost(batch), error(batch)
+            if key not in fronts:
+                fronts[key] = undominated(errors, costs)
+            before, plan = plan, row(batch, int(np.argmin(objective(costs, errors))))
+            unchanged = unchanged + 1 if same(plan, before) else 0
+            if unchanged == len(self._visits):
                 break
         return plan
 
-    def _prunings(self, plan: ChoiceBatch, layer: int) -> ChoiceBatch:
-        """The plan with every pruning and weight width of one layer; a group goes along with its first layer."""
+    @cached_property
+    def _visits(self) -> list[Visit]:
+        """What a sweep decides, in its order."""
+        visits: list[Visit] = []
+        for layer, reader in enumerate(self.space.reader):
+            visits.append((layer, self._prunings))
+            if reader == layer:
+                visits.append((layer, self._activations))
+        return visits
+
+    def _prunings(self, plan: ChoiceBatch, layer: int) -> Columns:
+        """Every pruning with every weight width of one layer; a group goes along with its first layer."""
         granularity, keep = self.space.options(layer)
         if plan.granularity[0, layer] == _FILTER and self.space.leader[layer] != layer:
             granularity, keep = plan.granularity[0, [layer]], plan.keep_ratio[0, [layer]]
         bits = np.arange(self.space.min_bits, self.space.max_bits + 1)
-        count = len(granularity) * len(bits)
-        batch = repeated(plan, count)
-        batch.granularity[:, layer] = np.repeat(granularity, len(bits))
-        batch.keep_ratio[:, layer] = np.repeat(keep, len(bits))
-        batch.weight_bits[:, layer] = np.tile(bits, len(granularity))
-        return self.space.snapped(batch)
+        return {
+            "granularity": np.repeat(granularity, len(bits)),
+            "keep_ratio": np.repeat(keep, len(bits)),
+            "weight_bits": np.tile(bits, len(granularity)),
+        }
 
-    def _activations(self, plan: ChoiceBatch, layer: int) -> ChoiceBatch:
-        if self.space.reader[layer] != layer:
-            return plan
-        bits = np.arange(self.space.min_bits, self.space.max_bits + 1)
-        batch = repeated(plan, len(bits))
-        batch.activation_bits[:, layer] = bits
-        return self.space.snapped(batch)
+    def _activations(self, _plan: ChoiceBatch, _layer: int) -> Columns:
+        """Every width of the tensor that a layer is the first to read."""
+        return {"activation_bits": np.arange(self.space.min_bits, self.space.max_bits + 1)}
+
+
+def undominated(errors: Floats, costs: Floats) -> NDArray[np.intp]:
+    """Those [O] alternatives that none beats in both error and cost, by rising error."""
+    order = np.lexsort((costs, errors))
+    least = np.minimum.accumulate(np.concatenate([[np.inf], costs[order]]))[:-1]
+    return order[costs[order] < least]
 
 
 def row(batch: ChoiceBatch, i: int) -> ChoiceBatch:

@@ -18,10 +18,11 @@ from rlcompress.files import LimitError, parse_json, read_text, write_atomic
 from rlcompress.hw_models import HardwareModel
 from rlcompress.network.cards import NetworkCard
 from rlcompress.network.trace import TracedNetwork
+from rlcompress.searches.finals import judged
 from rlcompress.searches.methods import check_method, propose
 from rlcompress.searches.run import Progress, evaluator_of, fresh_search_images
 from rlcompress.searches.score_store import ScoreStore
-from rlcompress.searches.selection import best_within, blended_drops, cautious_drop, finalists, pareto
+from rlcompress.searches.selection import best_within, blended_drops, cautious_drop, pareto
 from rlcompress.searches.settings import SearchSettings
 from rlcompress.searches.watch import Watch
 from rlcompress.threads import one_thread
@@ -203,8 +204,14 @@ class _Bench:
     def _reached(
         self, problem: Problem, outcomes: list[Outcome], settings: SearchSettings
     ) -> dict[str, Reached | None]:
-        chosen, goals = finalists(outcomes, settings.candidate_goals), settings.all_goals
-        drops = np.array([self._drop(problem, outcome) for outcome in chosen])
+        goals = settings.all_goals
+        found = judged(
+            outcomes,
+            goals,
+            settings.final_shares[0],
+            lambda positions: [self._drop(problem, outcomes[i]) for i in positions],
+        )
+        chosen, drops = [outcomes[i] for i in found], np.array(list(found.values()))
         saved = np.array([outcome.saved_pct for outcome in chosen])
         best = {f"{goal:g}": best_within(saved, drops, goal) for goal in goals}
         return {

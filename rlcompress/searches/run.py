@@ -2,7 +2,7 @@
 
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,10 +23,11 @@ from rlcompress.report import write_report
 from rlcompress.report.pictures import run_pictures
 from rlcompress.report.records import MetricName
 from rlcompress.searches.doubts import warn_of_doubts
+from rlcompress.searches.finals import judged, most_finals
 from rlcompress.searches.folder import RunFolder
 from rlcompress.searches.methods import check_method, propose
 from rlcompress.searches.result import Figures, FrontEntry, SearchResult
-from rlcompress.searches.selection import best_within, cautious_drop, finalists, pareto
+from rlcompress.searches.selection import best_within, cautious_drop, pareto
 from rlcompress.searches.settings import SearchSettings
 from rlcompress.searches.telemetry import Telemetry
 from rlcompress.searches.watch import Watch
@@ -44,7 +45,7 @@ class Progress:
         phase: ``sensitivity``, ``search``, ``final`` (finalists on fresh search images; ``rounding`` for the steps of
             their learned rounding) or ``test`` (the front on test images).
         done: steps of the phase.
-        total: steps that the phase will take, the same at each of them; None where only a time limit ends it.
+        total: steps that the phase will take, or in the phase ``final`` may take; None where only a time limit ends it.
         best_saved_pct: most of the target saved so far by a policy whose measured drop is allowed.
         outcome: the evaluation just made, in the search phase.
     """
@@ -249,20 +250,29 @@ def finished(
     problem: Problem, settings: SearchSettings, fresh: Evaluator, report: OnProgress
 ) -> tuple[list[Outcome], dict[int, IntegerNetwork], list[Score], NDArray[np.float64]]:
     """Finalists, the networks of those on the front by position, scores on fresh images, and each `cautious_drop`."""
-    chosen = finalists(list(problem.outcomes.values()), settings.candidate_goals)
-    saved = np.array([outcome.saved_pct for outcome in chosen])
+    outcomes = list(problem.outcomes.values())
+    most = most_finals(len(outcomes), settings.all_goals)
+    chosen: list[Outcome] = []
     networks: dict[int, IntegerNetwork] = {}
     scores: list[Score] = []
     drops: list[float] = []
+
+    def measured(positions: list[int]) -> Iterator[float]:
+        nonlocal networks
+        policies = [outcomes[i] for i in positions]
+        for outcome, (network, (score, again)) in zip(policies, finals([o.choices for o in policies]), strict=True):
+            chosen.append(outcome)
+            scores.append(score)
+            drops.append(cautious_drop(score, again))
+            front = pareto(np.array([o.saved_pct for o in chosen]), np.array(drops))
+            networks = {i: kept for i, kept in {**networks, len(chosen) - 1: network}.items() if i in front}
+            report(Progress("final", len(chosen), most))
+            yield drops[-1]
+
     if problem.workers == 1:  # other processes cannot call back
-        problem.bank.on_step = lambda i, n: report(Progress("rounding", len(scores) * n + i, len(chosen) * n))
-    finals = problem.finals([outcome.choices for outcome in chosen], (fresh, problem.evaluator))
-    for i, (network, (score, again)) in enumerate(finals):
-        scores.append(score)
-        drops.append(cautious_drop(score, again))
-        front = pareto(saved[: i + 1], np.array(drops))
-        networks = {j: kept for j, kept in {**networks, i: network}.items() if j in front}
-        report(Progress("final", i + 1, len(chosen)))
+        problem.bank.on_step = lambda i, n: report(Progress("rounding", len(chosen) * n + i, most * n))
+    with problem.finals(fresh, problem.evaluator) as finals:
+        judged(outcomes, settings.all_goals, settings.final_shares[0], measured)
     problem.bank.on_step = None
     return chosen, networks, scores, np.array(drops)
 

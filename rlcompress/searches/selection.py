@@ -1,4 +1,4 @@
-"""Which of the evaluated policies deserve a closer look, without rewarding luck."""
+"""Judging evaluated policies by their drops, without rewarding luck."""
 
 from collections.abc import Sequence
 
@@ -8,8 +8,6 @@ from numpy.typing import NDArray
 from rlcompress.envs import Outcome
 from rlcompress.evaluation import Score
 
-_BOLDEST = 8  # policies within the allowed drop
-_SPREAD = 5  # policies over the whole front
 _MILD_POINTS = 5.0
 _LEAST_SPREAD = 0.1  # points; a fit on few outcomes would look too good
 
@@ -33,21 +31,6 @@ def blended_drops(outcomes: Sequence[Outcome]) -> NDArray[np.float64]:
     spread = max(float(residual.mean()), _LEAST_SPREAD**2)
     trust = spread / (spread + np.square(noise))
     return np.asarray(np.where(mild, trust * drop + (1 - trust) * slope * error, drop))
-
-
-def finalists(outcomes: Sequence[Outcome], goals: Sequence[float]) -> list[Outcome]:
-    """Policies to score on more images: the cheapest within each allowed drop, and a spread over the front.
-
-    Always among them is the policy of least blended drop, so that something mild is left if the others fail.
-    """
-    drops = blended_drops(outcomes)
-    saved = np.array([o.saved_pct for o in outcomes])
-    order = np.argsort(-saved, kind="stable")
-    allowed = [int(i) for goal in goals for i in order[drops[order] <= goal][:_BOLDEST]]
-    front = pareto(saved, drops)
-    spread = [front[int(i)] for i in np.linspace(0, len(front) - 1, min(_SPREAD, len(front))).round()]
-    chosen = dict.fromkeys([*allowed, *spread, int(np.argmin(drops))])
-    return [outcomes[i] for i in chosen]
 
 
 def cautious_drop(fresh: Score, scored: Score) -> float:

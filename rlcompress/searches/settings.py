@@ -13,7 +13,8 @@ _OWN_PROBLEMS: Mapping[str, Mapping[str, Any]] = {
 }
 """What a method's candidates are, whatever is asked for."""
 
-_RELIEF = {"t2": 1.9}  # drop of a candidate over that of its final network: 1.5 to 2.5 for twelve policies of ResNet-20
+_SHARES: Mapping[str, tuple[float, ...]] = {"t1": (0.8, 1.0), "t2": (0.45, 0.7)}
+"""Of a candidate's drop, what its final network loses: as a rule, and at most; on ResNet-20 0.7 to 1.0, 0.3 to 0.7."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,14 +91,17 @@ class SearchSettings:
         return tuple(dict.fromkeys((self.max_drop, *self.goals)))
 
     @property
-    def candidate_goals(self) -> tuple[float, ...]:
-        """The drops that candidates are proposed for, the first above all.
+    def final_shares(self) -> tuple[float, ...]:
+        """Of a candidate's drop, what its final network is expected to lose: as a rule, and at most.
 
-        A candidate gets less repair than a policy that is kept, so that with learned rounding those at a larger drop
-        may end within each goal.
+        A candidate gets less repair than a policy that is kept.
         """
-        relief = _RELIEF.get(self.problem.repair, 1.0)
-        return tuple(dict.fromkeys((*(relief * goal for goal in self.all_goals), *self.all_goals)))
+        return _SHARES.get(self.problem.repair, (1.0,))
+
+    @property
+    def candidate_goals(self) -> tuple[float, ...]:
+        """Drops that candidates are proposed for, the first above all, so that final networks lose those allowed."""
+        return tuple(dict.fromkeys(goal / share for share in self.final_shares for goal in self.all_goals))
 
     def as_json(self) -> dict[str, Any]:
         """The settings that decide what is found, as JSON-able values."""

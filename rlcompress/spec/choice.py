@@ -35,7 +35,7 @@ _CONSISTENT_SCHEMA: JsonDict = {
 }
 
 
-def keep_counts(counts: ArrayLike, keep_ratios: ArrayLike, round_to: int = 1) -> NDArray[np.int64]:
+def keep_counts(counts: ArrayLike, keep_ratios: ArrayLike, round_to: ArrayLike = 1) -> NDArray[np.int64]:
     """How many things stay at keep ratios, elementwise: the one rule that masks, costs and thinned networks follow.
 
     Args:

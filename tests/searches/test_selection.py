@@ -3,7 +3,7 @@ import pytest
 
 from rlcompress.envs import Outcome
 from rlcompress.evaluation import Score
-from rlcompress.searches.selection import blended_drops, cautious_drop, finalists, pareto
+from rlcompress.searches.selection import blended_drops, cautious_drop, pareto
 from rlcompress.spec import ChoiceBatch
 
 
@@ -41,10 +41,3 @@ def test_luck_on_the_scoring_images_does_not_count(fresh: float, scored: float, 
 
 def test_far_drops_are_left_alone() -> None:
     assert blended_drops([outcome_of(1, 90.0, 80.0, 1.0), outcome_of(2, 10.0, 0.5, 0.5)])[0] == 80.0
-
-
-def test_finalists_hold_the_boldest_allowed_and_the_mildest() -> None:
-    outcomes = [outcome_of(i, 4.0 * i, 0.1 * i, 0.1 * i, noise=0.01) for i in range(1, 21)]
-    chosen = {o.number for o in finalists(outcomes, goals=[1.0])}
-    assert {10, 9, 8, 1, 20} <= chosen
-    assert len(chosen) <= 14

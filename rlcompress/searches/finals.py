@@ -1,0 +1,91 @@
+"""Which of the evaluated policies get a final network: a few at a time, by what the earlier ones have shown."""
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from statistics import NormalDist
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rlcompress.envs import Outcome
+from rlcompress.searches.selection import blended_drops, pareto
+
+Measure = Callable[[list[int]], Iterable[float]]
+"""Positions of outcomes -> the drops of their final networks, in points, one after the other."""
+
+_AT_ONCE = 4  # whatever the number of workers, so that what is found does not depend on it
+_MOST = 12  # for one allowed drop
+_LEAST_GAIN = 0.1  # percent saved that a further final network must promise
+_SPREAD = 5  # policies over the whole front
+_SHARE_STD = 0.4  # of the logarithm of final over predicted drop, before any final network is known
+_OWN_STD = 0.2  # of the same from policy to policy, the measurement's noise included
+_KERNEL_WIDTH = 0.5  # of the predicted drop's logarithm
+_LEAST_SHARE = 0.05  # of the allowed drop; what is lost below that says nothing about the rest
+_TINY = 1e-3  # points
+
+
+def most_finals(outcomes: int, goals: Sequence[float]) -> int:
+    """The largest number of final networks that `judged` asks for."""
+    return min(outcomes, _MOST * len(goals) + _SPREAD + 1)
+
+
+def judged(outcomes: Sequence[Outcome], goals: Sequence[float], share: float, measure: Measure) -> dict[int, float]:
+    """The drops of the final networks that are worth making: position -> points, in the order of their making.
+
+    For each allowed drop the policies are chosen that promise the largest expected improvement of what is saved within
+    it (Mockus, 1978), some at a time, each being believed to lose what is predicted until it is known (the "kriging
+    believer" of Ginsbourger, Le Riche & Carraro, 2010). A prediction is the blended drop times the ratio of measured to
+    predicted drops of final networks like it. Then come policies over the whole front, and that of least blended drop.
+
+    Args:
+        outcomes: the evaluated policies.
+        goals: allowed drops in points.
+        share: of a candidate's drop that its final network is expected to lose, before any is known.
+        measure: makes and measures final networks.
+    """
+    predicted = blended_drops(outcomes)
+    saved = np.array([outcome.saved_pct for outcome in outcomes])
+    drops: dict[int, float] = {}
+    for goal in goals:
+        for _ in range(_MOST // _AT_ONCE):
+            drops |= _measured(_promising(predicted, saved, drops, goal, share), measure)
+    front = pareto(saved, predicted)
+    spread = [front[int(i)] for i in np.linspace(0, len(front) - 1, min(_SPREAD, len(front))).round()]
+    left = [i for i in dict.fromkeys([*spread, int(np.argmin(predicted))]) if i not in drops]
+    return drops | _measured(left, measure)
+
+
+def _measured(positions: list[int], measure: Measure) -> dict[int, float]:
+    return dict(zip(positions, measure(positions) if positions else (), strict=True))
+
+
+def _promising(
+    predicted: NDArray[np.float64], saved: NDArray[np.float64], drops: Mapping[int, float], goal: float, share: float
+) -> list[int]:
+    """Positions of the next policies."""
+    believed, chosen = dict(drops), list[int]()
+    while len(chosen) < min(_AT_ONCE, len(saved) - len(drops)):
+        mean, std = _predictions(predicted, believed, goal, share)
+        best = max((saved[i] for i, drop in believed.items() if drop <= goal), default=0.0)
+        chance = np.array([NormalDist(*of).cdf(math.log(max(goal, _TINY))) for of in zip(mean, std, strict=True)])
+        gain = chance * np.maximum(0.0, saved - best)
+        gain[list(believed)] = 0.0
+        pick = int(np.argmax(gain))
+        if gain[pick] < _LEAST_GAIN:
+            break
+        chosen.append(pick)
+        believed[pick] = float(np.exp(mean[pick]))
+    return chosen
+
+
+def _predictions(
+    predicted: NDArray[np.float64], drops: Mapping[int, float], goal: float, share: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Mean and standard deviation of the logarithm of every policy's final drop."""
+    least = max(_LEAST_SHARE * goal, _TINY)
+    log_drop, known = np.log(np.maximum(predicted, least)), list(drops)
+    ratio = np.log(np.maximum([drops[i] for i in known], least)) - log_drop[known]
+    weight = np.exp(-0.5 * np.square((log_drop[:, None] - log_drop[known]) / _KERNEL_WIDTH)) / _OWN_STD**2
+    precision = weight.sum(axis=1) + 1.0 / _SHARE_STD**2
+    shift = (weight @ ratio + math.log(share) / _SHARE_STD**2) / precision
+    return log_drop + shift, np.sqrt(1.0 / precision + _OWN_STD**2)
