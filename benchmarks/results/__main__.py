@@ -8,9 +8,10 @@
 
 The folder of weights holds safetensors files, that of data the sets in their official formats: cifar-10-batches-bin,
 cifar-100-binary, imagenet/{train,val}/CLASS and set5.npz. Searches run in the table's order, the most telling first,
-each in a run folder of its own below --out; what is finished there is not searched again, and an interrupted search
-goes on where it was. Two commands with different filters may share --out at the same time. CSV, page and pictures are
-written at the end or at an interruption, of every search of the table that --out holds. ``--quick``: two small
+each in a run folder of its own below --out; what is finished there, or has rows in the CSV file, is not searched again,
+and an interrupted search goes on where it was. Two commands with different filters may share --out at the same time.
+CSV, page and pictures are written at the end or at an interruption, of every search that --out or the CSV file holds;
+a row goes by what --out holds. Remove the CSV file to search all anew. ``--quick``: two small
 networks, one accelerator, one seed, few evaluations. ``--check`` computes rows drawn from the CSV file anew from the
 policies in it, prints what differs, and exits with status 1 if anything does.
 """
@@ -24,7 +25,7 @@ from pathlib import Path
 from benchmarks.results.check import differences, drawn, recomputed
 from benchmarks.results.files import collected, write_files
 from benchmarks.results.plan import HARDWARE, METHODS, REPAIRS, SEEDS, UNREPAIRED, Cell, chosen, whole_table
-from benchmarks.results.rows import read_csv
+from benchmarks.results.rows import read_csv, rows_by_cell
 from benchmarks.results.subjects import NETWORKS
 from rlcompress.errors import RlcompressError
 from rlcompress.sweeps import Job, check_jobs, run_jobs
@@ -64,7 +65,7 @@ def _parsed() -> argparse.Namespace:
         parser.add_argument(f"--{name}", nargs="+", choices=list(choices), default=[], metavar="NAME")
     parser.add_argument("--seeds", nargs="+", type=int, choices=SEEDS, default=[], metavar="N")
     parser.add_argument("--quick", action="store_true", help="a small part in ten minutes")
-    parser.add_argument("--collect", action="store_true", help="search nothing: write the files from what --out holds")
+    parser.add_argument("--collect", action="store_true", help="search nothing: write the files from what is there")
     parser.add_argument("--check", action="store_true", help="compute rows of the CSV file anew")
     parser.add_argument("--draw", type=int, help="seed of the rows that --check draws; by chance if not given")
     return parser.parse_args()
@@ -92,15 +93,16 @@ def _run(arguments: argparse.Namespace) -> int:
     def job_of(cell: Cell) -> Job:
         return cell.job(arguments.weights, arguments.data, evaluations)
 
+    csv, table = arguments.csv or arguments.out / "results.csv", arguments.page or arguments.out / "table.md"
+    before = rows_by_cell(read_csv(csv)) if csv.exists() else {}
     failed = False
     try:
         if not arguments.collect:
-            jobs = [job_of(cell) for cell in _cells(arguments)]
+            jobs = [job_of(cell) for cell in _cells(arguments) if cell not in before]
             check_jobs(jobs)
             failed = any(row.error for row in run_jobs(jobs, arguments.out, on_row=_tell))
     finally:
-        rows = collected({cell: arguments.out / job_of(cell).id for cell in whole_table()})
-        csv, table = arguments.csv or arguments.out / "results.csv", arguments.page or arguments.out / "table.md"
+        rows = collected({cell: arguments.out / job_of(cell).id for cell in whole_table()}, before)
         if rows:
             write_files(rows, csv, table)
             print(f"{len(rows)} rows: {csv}, {table}")

@@ -13,16 +13,21 @@ from rlcompress.files import write_atomic
 from rlcompress.sweeps.job import RUN, is_done
 
 
-def collected(folders: Mapping[Cell, Path]) -> list[Row]:
+def collected(folders: Mapping[Cell, Path], before: Mapping[Cell, Sequence[Row]]) -> list[Row]:
     """The rows of every finished search.
 
     Args:
         folders: of the sweep's jobs.
+        before: rows of searches whose folders may be gone.
 
     Raises:
         RunError: a run folder is damaged.
     """
-    return [row for cell, folder in folders.items() if is_done(folder) for row in rows_of(cell, folder / RUN)]
+    return [
+        row
+        for cell, folder in folders.items()
+        for row in (rows_of(cell, folder / RUN) if is_done(folder) else before.get(cell, ()))
+    ]
 
 
 def write_files(rows: Sequence[Row], csv: Path, table: Path) -> None:

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -164,6 +164,14 @@ def to_csv(rows: Sequence[Row]) -> str:
     writer.writeheader()
     writer.writerows(row.model_dump() for row in rows)
     return text.getvalue()
+
+
+def rows_by_cell(rows: Iterable[Row]) -> dict[Cell, list[Row]]:
+    """The rows of each search."""
+    found: dict[Cell, list[Row]] = {}
+    for row in rows:
+        found.setdefault(row.cell, []).append(row)
+    return found
 
 
 def read_csv(path: str | Path) -> list[Row]:

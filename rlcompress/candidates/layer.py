@@ -67,6 +67,8 @@ class Pruning:
 
     def mask(self, layer: LayerStatistics) -> Tensor:
         """[G, K / G, D] boolean, True where a weight stays."""
+        if self.granularity in ("none", "filter"):
+            return torch.ones_like(layer.weight, dtype=torch.bool)
         scores = CRITERIA[self.criterion](layer).flatten(0, 1).unflatten(1, (layer.inputs, -1))
         ratio = self.keep_ratio
         if self.granularity == "channel":

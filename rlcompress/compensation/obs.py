@@ -32,16 +32,17 @@ def obs_sweep(weight: Tensor, mask: Tensor, scale: Tensor, nearest: Rounding, he
     order = hessian.diagonal(dim1=1, dim2=2).sum(0).argsort(descending=True, stable=True)
     factor = inverse_factor(hessian[:, order][:, :, order])
     left = weight[:, :, order].repeat(len(scale), 1, 1, 1)
-    keep = mask[:, :, order]
+    keep = mask[:, :, order].movedim(2, 0).to(weight.dtype)
     codes = torch.empty_like(left)
     for start in range(0, left.shape[-1], _BLOCK):
         stop = min(start + _BLOCK, left.shape[-1])
-        error = torch.empty_like(left[..., start:stop])
-        for j in range(start, stop):
-            code = nearest(left[..., j] / scale).mul_(keep[..., j])
-            codes[..., j] = code
-            e = (left[..., j] - code * scale) / factor[:, j, j, None]
-            error[..., j - start] = e
-            left[..., j:stop] -= e[..., None] * factor[:, None, j, j:stop]
-        left[..., stop:] -= error @ factor[:, start:stop, stop:]
+        columns = left[..., start:stop].movedim(-1, 0).contiguous()  # [B, Q, G, K / G]
+        rounded, error = torch.empty_like(columns), torch.empty_like(columns)
+        rows = factor[:, start:stop, start:stop].permute(1, 2, 0).contiguous()[..., None]  # [B, B, G, 1]
+        for j in range(stop - start):
+            code = nearest(torch.div(columns[j], scale, out=rounded[j])).mul_(keep[start + j])
+            e = torch.sub(columns[j], code * scale, out=error[j]).div_(rows[j, j])
+            columns[j + 1 :] -= e * rows[j, j + 1 :, None]
+        codes[..., start:stop] = rounded.movedim(0, -1)
+        left[..., stop:] -= error.movedim(0, -1).contiguous() @ factor[:, start:stop, stop:]
     return codes[..., order.argsort()]

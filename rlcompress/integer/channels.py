@@ -52,40 +52,34 @@ class Layer:
         return bias_of(self.module)
 
     @property
-    def live_rows(self) -> Tensor:
-        """[K] boolean, output channels that are not zero whatever the input."""
-        biased = self.bias != 0
-        if bool(biased.all()):
-            return biased
-        rows = self.conv.codes.numpy().reshape(len(self.conv.codes), -1)  # many times faster than torch's any
-        return torch.from_numpy(rows.any(1)) | biased
+    def live_rows(self) -> Tensor | None:
+        """[K] boolean, output channels that are not zero whatever the input; None where that are all."""
+        live = self.bias.numpy() != 0  # many times faster than torch's any and all
+        if not live.all():
+            live |= self.conv.codes.numpy().reshape(len(live), -1).any(1)
+        return None if live.all() else torch.from_numpy(live)
 
-    def follows(self, rows: Tensor) -> bool:
+    def follows(self, rows: Tensor | None) -> bool:
         """Whether the layer is depthwise and can give just the channels that its input still has."""
         alive = self.source.alive
-        return self._depthwise and alive is not None and not bool((rows & ~alive).any())
+        return self._depthwise and alive is not None and rows is not None and not bool((rows & ~alive).any())
 
     @property
     def _depthwise(self) -> bool:
         return self.conv.groups == len(self.conv.codes) and self.conv.codes.shape[1] == 1
 
-    def thinned(self, rows: Tensor) -> IntegerConv:
-        """The convolution of some output channels, and of the input channels that are left."""
-        codes, alive = self.conv.codes, self.source.alive
+    def thinned(self, rows: Tensor | None) -> IntegerConv:
+        """The convolution of some output channels, or of all, and of the input channels that are left."""
+        alive = self.source.alive
+        codes = self.conv.codes if rows is None else self.conv.codes[rows]
         if self.conv.groups > 1:
-            groups = int(rows.sum()) if self._depthwise else self.conv.groups
-            return replace(self.conv, codes=_chosen(codes, rows), groups=groups)
-        columns = codes if alive is None else codes[:, alive]
-        return replace(self.conv, codes=_chosen(columns, rows))
+            return replace(self.conv, codes=codes, groups=len(codes) if self._depthwise else self.conv.groups)
+        return replace(self.conv, codes=codes if alive is None else codes[:, alive])
 
 
-def of_rows(to: Requantization, rows: Tensor) -> Requantization:
-    """The constants of some output channels."""
-    return replace(to, multiplier=_chosen(to.multiplier, rows), bias=_chosen(to.bias, rows))
-
-
-def _chosen(tensor: Tensor, rows: Tensor) -> Tensor:
-    return tensor if bool(rows.all()) else tensor[rows]
+def of_rows(to: Requantization, rows: Tensor | None) -> Requantization:
+    """The constants of some output channels, or of all."""
+    return to if rows is None else replace(to, multiplier=to.multiplier[rows], bias=to.bias[rows])
 
 
 class Place(nn.Module):

@@ -151,13 +151,13 @@ class Lowering:
         return codes
 
     def _store(self, node: fx.Node, at: ActivationRange, low: float, high: float) -> Codes:
-        bounds = Bounds.of(at, low, high)
         clamp, source = self.is_.clamp(node), node.args[0] if node.args else None
         if clamp is not None:
             assert isinstance(source, fx.Node)
             return self.store(source, at, max(low, clamp[0]), min(high, clamp[1]))
         if self.is_.is_concatenation(node):
             return self._joined(node, {part: self.store(part, at, low, high) for part in node.all_input_nodes})
+        bounds = Bounds.of(at, low, high)
         if self._commutes(node) and isinstance(source, fx.Node) and bounds.low <= at.zero_point <= bounds.high:
             return self._moved(node, self.store(source, at, low, high))
         layer = self._integer_layer(node)
@@ -263,11 +263,9 @@ class Lowering:
         to = requantization(layer.scale, layer.bias, layer.source.at, at, bounds, residual.at if residual else None)
         layer, rows = self._fitting(layer, residual, droppable=bounds.low <= at.zero_point <= bounds.high)
         step = self._step(layer, self.engine.requantized(layer.thinned(rows), of_rows(to, rows)))
-        if not bool(rows.all()):
-            return self._emitted(step, layer.source, at, residual, rows)
-        if layer.source.alive is None:
+        if rows is None and layer.source.alive is None:
             self.steps[key] = step
-        return self._emitted(step, layer.source, at, residual)
+        return self._emitted(step, layer.source, at, residual, rows)
 
     def _emitted(
         self, step: Step, source: Codes, at: ActivationRange, residual: Codes | None, rows: Tensor | None = None
@@ -279,19 +277,16 @@ class Lowering:
         taken = added if self.engine.overwrites_residuals else None
         return Codes(self.program.add(step, source.value, added, overwrites=taken), at, rows)
 
-    def _fitting(self, layer: Layer, residual: Codes | None, *, droppable: bool) -> tuple[Layer, Tensor]:
-        """A layer whose input has the channels that it needs, and the rows [K] of it to compute."""
-        rows, every = layer.live_rows, torch.ones(len(layer.scale), dtype=torch.bool)
-        if not droppable or (residual is not None and residual.alive is None):
-            rows = every
-        elif residual is not None and residual.alive is not None:
-            rows = rows | residual.alive
+    def _fitting(self, layer: Layer, residual: Codes | None, *, droppable: bool) -> tuple[Layer, Tensor | None]:
+        """A layer whose input has the channels that it needs, and the rows [K] of it to compute, None for all."""
+        rows = layer.live_rows if droppable else None
+        if residual is not None:
+            rows = _either(rows, residual.alive)
         if layer.follows(rows):
-            assert layer.source.alive is not None
             return layer, layer.source.alive
         if layer.conv.groups > 1:
-            return replace(layer, source=self.whole(layer.source)), every
-        return layer, rows if bool(rows.any()) else every
+            return replace(layer, source=self.whole(layer.source)), None
+        return layer, rows if rows is not None and bool(rows.any()) else None
 
     def _with_channels(self, codes: Codes, rows: Tensor | None) -> int:
         """The codes of some channels, those that there are among them, or of all."""
@@ -335,14 +330,14 @@ class Lowering:
             return self.program.add(self.steps[key], layer.source.value)
         layer, rows = self._fitting(layer, None, droppable=True)
         accumulator = self._step(layer, self.engine.accumulator(layer.thinned(rows)))
-        scale = (layer.scale.double() * layer.source.at.scale).float()
-        step = Affine(accumulator, scale[rows], layer.bias[rows])
-        value = self.program.add(step, layer.source.value)
-        if not bool(rows.all()):
+        scale, bias = (layer.scale.double() * layer.source.at.scale).float(), layer.bias.clone()
+        if rows is not None:
+            value = self.program.add(Affine(accumulator, scale[rows], bias[rows]), layer.source.value)
             return self.program.add(Place(rows, torch.ones_like(rows), 0), value)
+        step = Affine(accumulator, scale, bias)
         if layer.source.alive is None:
             self.steps[key] = step
-        return value
+        return self.program.add(step, layer.source.value)
 
     def _elementwise(self, node: fx.Node) -> int | None:
         """Sums and clamps of real values, which need no copies; None for other nodes."""
@@ -366,6 +361,14 @@ def convolution(layer: WeightedLayer, codes: Tensor, source: ActivationRange, na
         return None
     stride, dilation = _pair(layer.stride), _pair(layer.dilation)
     return IntegerConv(codes, source.zero_point, largest, stride, (top, left), dilation, layer.groups, name)
+
+
+def _either(rows: Tensor | None, others: Tensor | None) -> Tensor | None:
+    """The channels [K] that are among some or among others, None standing for all."""
+    if rows is None or others is None:
+        return None
+    either = rows | others
+    return None if bool(either.all()) else either
 
 
 def _what(codes: Codes) -> tuple[ActivationRange, bytes | None]:

@@ -1,6 +1,6 @@
 """`IntegerNetwork`: a list of instructions that an engine executes."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -62,10 +62,11 @@ class IntegerNetwork(nn.Module):
         self._output = output
         self._steps = nn.ModuleList(i.step for i in program.instructions if isinstance(i.step, nn.Module))
         last = _last_uses(program, (output, *kept))
-        self._plan = [
-            (i.step, i.inputs, i.output, _copied(program, i, last), tuple(v for v in set(i.inputs) if last[v] == n))
-            for n, i in enumerate(program.instructions)
-        ]
+        shared = {value for i in program.instructions if i.aliases for value in (i.output, *i.inputs)}
+        self._plan = []
+        for n, i in enumerate(program.instructions):
+            done = tuple(value for value in set(i.inputs) if last[value] == n)
+            self._plan.append((i.step, i.inputs, i.output, _copied(i, done, shared), done))
         self.eval()
 
     def forward(self, images: Tensor) -> Tensor:
@@ -93,11 +94,10 @@ def _last_uses(program: Program, needed: Iterable[int]) -> dict[int, int]:
     return last | dict.fromkeys((*needed, *given), len(program.instructions))
 
 
-def _copied(program: Program, instruction: Instruction, last: dict[int, int]) -> int | None:
+def _copied(instruction: Instruction, done: Collection[int], shared: Collection[int]) -> int | None:
     """The value that has to be copied first, because its memory is overwritten but read again."""
     value = instruction.overwrites
     if value is None:
         return None
-    shared = any(i.aliases and value in (i.output, *i.inputs) for i in program.instructions)
-    needed = last[value] > program.instructions.index(instruction) or instruction.inputs.count(value) > 1
-    return value if shared or needed else None
+    needed = value not in done or instruction.inputs.count(value) > 1
+    return value if value in shared or needed else None

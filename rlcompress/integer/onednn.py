@@ -10,6 +10,7 @@ from rlcompress.integer.portable import PortableEngine
 from rlcompress.integer.semantics import Bounds, Requantization
 
 _LARGEST = 255  # where u8 saturates by itself
+_ONE = torch.ones(1)
 
 
 class _Conv:
@@ -19,7 +20,8 @@ class _Conv:
         self.zero_point = conv.zero_point
         self.multiplier = multiplier
         self.weight_zero = torch.zeros(len(multiplier), dtype=torch.int32)
-        self.weight = torch.ops.onednn.qconv_prepack(conv.codes, multiplier, 1.0, conv.zero_point, *self.geometry, None)
+        # the layout does not depend on the multiplier, and prepacking reads one element by element
+        self.weight = torch.ops.onednn.qconv_prepack(conv.codes, _ONE, 1.0, conv.zero_point, *self.geometry, None)
 
     def head(self, codes: Tensor) -> tuple[object, ...]:
         """The operator's arguments up to the weight's zero points."""

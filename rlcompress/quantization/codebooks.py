@@ -49,8 +49,8 @@ def nearest_entry(entries: Sequence[Tensor]) -> Rounding:
     table = torch.stack([book[(middles[:, None] - book).abs().argmin(1)] for book in entries])
 
     def rounded(positions: Tensor) -> Tensor:
-        half = positions.mul_(2).floor_().clamp_(-2 * _LARGEST, 2 * _LARGEST - 1).add_(2 * _LARGEST).long()
-        return table.gather(1, half.flatten(1)).view_as(positions)
+        half = (positions * 2).floor_().clamp_(-2 * _LARGEST, 2 * _LARGEST - 1).add_(2 * _LARGEST).long()
+        return positions.copy_(table.gather(1, half.flatten(1)).view_as(positions))
 
     return rounded
 

@@ -7,9 +7,10 @@ import torch
 from torch import Tensor, nn
 
 Rounding = Callable[[Tensor], Tensor]
-"""Weights over their scales [Q, ...] -> the nearest codes of each of Q quantizers, float32; may overwrite the former."""
+"""Replaces weights over their scales [Q, ...] by the nearest codes of each of Q quantizers, in place; gives them."""
 
-_SHRINK = torch.linspace(0.35, 1.0, 40).tolist()  # clipping range as a share of the largest magnitude
+_SHRINK = torch.linspace(0.35, 1.0, 40)  # clipping range as a share of the largest magnitude
+_BLOCK = 262144  # values that are looked at in one go: few operators, within a core's cache
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +19,7 @@ class QuantizedWeight:
 
     Attributes:
         codes: [K, ...] in [-(2^(b-1) - 1), 2^(b-1) - 1] (2 bits are ternary); int8, or int16 above 8 bits.
+            Those of clustered weights are 2^b of the codes of 8 bits.
         scale: [K] float32, positive.
     """
 
@@ -68,21 +70,18 @@ def fit_scale(weight: Tensor, bits: int) -> Tensor:
     Returns:
         [K] float32, positive.
     """
-    limit = largest_code(bits)
-    largest = weight.flatten(1).abs().amax(1).clamp_min(torch.finfo(weight.dtype).tiny)
-    best_error = torch.full_like(largest, torch.inf)
-    best_scale = largest / limit
-    for shrink in _SHRINK:
-        scale = largest * shrink / limit
-        codes = _codes(weight, scale, limit)
-        error = (codes * _column(scale, weight) - weight).square().flatten(1).sum(1)
-        best_scale = torch.where(error < best_error, scale, best_scale)
-        best_error = torch.minimum(error, best_error)
-    return best_scale
+    rows, limit = weight.flatten(1), largest_code(bits)
+    blocks = rows.split(max(1, _BLOCK // (len(_SHRINK) * rows.shape[1])))
+    return torch.cat([_fit_rows(block, limit) for block in blocks])
 
 
-def _codes(weight: Tensor, scale: Tensor, limit: int) -> Tensor:
-    return (weight / _column(scale, weight)).round_().clamp_(-limit, limit)
+def _fit_rows(rows: Tensor, limit: int) -> Tensor:
+    """The scales [K] of rows [K, D]."""
+    largest = rows.abs().amax(1).clamp_min(torch.finfo(rows.dtype).tiny)
+    scales = largest * _SHRINK[:, None] / limit
+    step = scales[..., None]
+    errors = torch.div(rows, step).round_().clamp_(-limit, limit).mul_(step).sub_(rows).square_().sum(2)
+    return scales.gather(0, errors.argmin(0, keepdim=True))[0]
 
 
 def _column(per_channel: Tensor, like: Tensor) -> Tensor:

@@ -1,3 +1,4 @@
+import shutil
 import sys
 from pathlib import Path
 
@@ -33,6 +34,9 @@ def test_a_search_becomes_rows_that_come_out_again(
     assert all(row.policy and row.evaluations == 4 for row in rows)
     assert "| digits_cnn | 5 |" in (tmp_path / "out" / "table.md").read_text()
     assert "1/1" not in run()[1], "a finished search is not searched again"
+    shutil.rmtree(next((tmp_path / "out").glob("digits_cnn-*")))
+    assert "1/1" not in run()[1], "nor one whose folder is gone but whose rows are kept"
+    assert read_csv(tmp_path / "out" / "results.csv") == rows
     status, said = run("--check", "--draw", "0")
     assert status == 0
     assert said.startswith("rows drawn with --draw 0")
