@@ -51,7 +51,7 @@ from rlcompress.quantization import (
 )
 from rlcompress.spec import REFERENCE_BITS, LayerChoice
 
-_WIDTHS = (2, 3, 4, 5, 6, 7, 8, REFERENCE_BITS)
+_WIDTHS = {"uniform": (2, 3, 4, 5, 6, 7, 8, REFERENCE_BITS), "clustered": (2, 3, 4, 5, 6, 7)}
 _CORRECTED_SHARE = 4  # of the bank's memory that corrected layers take beside it; each has codes of one width
 _RANGE_SAMPLES = 32768  # values per tensor that activation ranges are fitted on
 CORRECTIONS = ("paired", "local")
@@ -136,7 +136,8 @@ class Candidates:
         """How many images learned rounding looks at."""
         self._finisher = Finisher(self._template, finishing, self._moments, correction_images)
         stored = _stored_samples(self._template, set(network.reads.values()), self._images)
-        self._ranges = {name: fit_ranges(samples, _WIDTHS, range_norm) for name, (samples, _) in stored.items()}
+        widths = _WIDTHS["uniform"]
+        self._ranges = {name: fit_ranges(samples, widths, range_norm) for name, (samples, _) in stored.items()}
         nonzero = {name: share for name, (_, share) in stored.items()}
         self.densities = {layer: nonzero[name] for layer, name in network.reads.items()}
         """Layer name -> share of nonzero inputs on the calibration images."""
@@ -176,7 +177,7 @@ class Candidates:
         check_applies(self.network.layers[layer], choice)
         removed = self.removed_classes(choices)
         relevant = removed & self._seen[layer]
-        return self._weights(layer, self._pruning(choice), relevant)[choice.weight_bits]
+        return self._weights(layer, choice.weight_quantizer, self._pruning(choice), relevant)[choice.weight_bits]
 
     def removed_classes(self, choices: Mapping[str, LayerChoice]) -> frozenset[int]:
         """Channel classes that a policy's filter pruning removes from the network."""
@@ -209,7 +210,8 @@ class Candidates:
         removed, layers = self.removed_classes(choices), {}
         for name, choice in choices.items():
             check_applies(self.network.layers[name], choice)
-            layers[name] = self._corrected(name, self._pruning(choice), removed & self._seen[name], choice.weight_bits)
+            values = choice.weight_quantizer, choice.weight_bits
+            layers[name] = self._corrected(name, self._pruning(choice), removed & self._seen[name], *values)
         quantizers = {stored: self._quantizer(stored, bits) for stored, bits in self._widths(choices).items()}
         return self._stitched(layers, quantizers)
 
@@ -240,9 +242,11 @@ class Candidates:
         keep_codes(layer, weight)
         return layer
 
-    def _correct(self, name: str, pruning: Pruning, removed: frozenset[int], bits: int) -> WeightedLayer:
+    def _correct(
+        self, name: str, pruning: Pruning, removed: frozenset[int], quantizer: str, bits: int
+    ) -> WeightedLayer:
         """A compressed layer with the dense layer's moments on the dense network's inputs."""
-        layer = self._layer(name, self._weights(name, pruning, removed)[bits], removed)
+        layer = self._layer(name, self._weights(name, quantizer, pruning, removed)[bits], removed)
         if self.repair != "none":
             dense, seen = weighted(self._template, name), (self._dense[name].hessian, self._means[name])
             have, want = (local_moments(part.weight, bias_of(part), *seen) for part in (layer, dense))
@@ -253,8 +257,8 @@ class Candidates:
         """`stitch` with the repair that only policies that are kept get: the same choices give the same network.
 
         Activation ranges are tuned on the network's outputs (some seconds on a CPU); tier ``t2`` then learns the
-        rounding (minutes). On calibration images the outputs come no farther from the dense network's by either. Tier
-        ``none`` does neither.
+        rounding (minutes), but leaves clustered weights alone. On calibration images the outputs come no farther from
+        the dense network's by either. Tier ``none`` does neither.
 
         Args:
             choices: layer name -> choice for every compressible layer.
@@ -270,7 +274,8 @@ class Candidates:
             return self.stitch_locally(choices)
         network = self._finisher.tuned(self._paired(choices))
         if self.repair == "t2":
-            layers = {name: self._rounded(name, choices, network) for name in self.network.layers}
+            uniform = (name for name, choice in choices.items() if choice.weight_quantizer == "uniform")
+            layers = {name: self._rounded(name, choices, network) for name in uniform}
             network = self._finisher.learned(network, layers, self.on_step)
         return network
 
@@ -302,13 +307,23 @@ class Candidates:
         kept = filter_classes(scores, self.network.classes, pruning.keep_ratio, pruning.round_to)
         return frozenset({int(c) for name in names for c in self.network.classes[name]} - kept)
 
-    def _compress(self, layer: str, pruning: Pruning, removed: frozenset[int]) -> dict[int, QuantizedWeight]:
-        def compute() -> dict[str, Tensor]:
-            outputs, inputs = self._live(layer, removed)
-            compensated = self.repair != "none"
-            return _packed(compress(self._dense[layer], outputs, inputs, pruning, _WIDTHS, compensated=compensated))
+    def _compress(
+        self, layer: str, quantizer: str, pruning: Pruning, removed: frozenset[int]
+    ) -> dict[int, QuantizedWeight]:
+        widths = _WIDTHS[quantizer]
 
-        return _unpacked(self.kept([layer, *astuple(pruning), *sorted(removed)], compute))
+        def compute() -> dict[str, Tensor]:
+            dense, (outputs, inputs), compensated = (
+                self._dense[layer],
+                self._live(layer, removed),
+                self.repair != "none",
+            )
+            return _packed(
+                compress(dense, outputs, inputs, pruning, widths, quantizer=quantizer, compensated=compensated)
+            )
+
+        tensors = self.kept([layer, quantizer, *astuple(pruning), *sorted(removed)], compute)
+        return {bits: QuantizedWeight(tensors[f"codes {bits}"], tensors[f"scale {bits}"]) for bits in widths}
 
     def _live(self, layer: str, removed: frozenset[int]) -> tuple[Tensor, Tensor]:
         """[K] and [C / G], whether an output channel and an input of a row stay."""
@@ -329,10 +344,6 @@ def _packed(weights: dict[int, QuantizedWeight]) -> dict[str, Tensor]:
     """Weights by width as tensors by name."""
     parts = {bits: {"codes": weight.codes, "scale": weight.scale} for bits, weight in weights.items()}
     return {f"{name} {bits}": tensor for bits, named in parts.items() for name, tensor in named.items()}
-
-
-def _unpacked(tensors: Mapping[str, Tensor]) -> dict[int, QuantizedWeight]:
-    return {bits: QuantizedWeight(tensors[f"codes {bits}"], tensors[f"scale {bits}"]) for bits in _WIDTHS}
 
 
 def _input_moments(network: nn.Module, layers: Iterable[str], images: Tensor) -> dict[str, Tensor]:

@@ -8,7 +8,15 @@ from torch import Tensor
 
 from rlcompress.compensation import obs_sweep, refit
 from rlcompress.pruning import CRITERIA, GRANULARITY_MASKS, LayerStatistics
-from rlcompress.quantization import QuantizedWeight, fit_scale, largest_code
+from rlcompress.quantization import (
+    QuantizedWeight,
+    Rounding,
+    fit_codebook,
+    fit_scale,
+    largest_code,
+    nearest_entry,
+    nearest_integer,
+)
 from rlcompress.spec import keep_count
 
 
@@ -80,6 +88,7 @@ def compress(
     pruning: Pruning,
     widths: Sequence[int],
     *,
+    quantizer: str = "uniform",
     compensated: bool = True,
 ) -> dict[int, QuantizedWeight]:
     """Compress one layer at several weight widths at once.
@@ -93,6 +102,7 @@ def compress(
         inputs: [C / G] boolean, input channels that stay.
         pruning: which weights go among those channels.
         widths: weight bits.
+        quantizer: name in `rlcompress.spec.WEIGHT_QUANTIZERS`.
         compensated: otherwise weights that stay keep their values, and are rounded to the nearest code.
 
     Returns:
@@ -114,16 +124,24 @@ def compress(
         gradient = gradient[alive][:, rows][..., columns]
     mask = pruning.mask(LayerStatistics(weight, hessian, int(inputs.sum()), gradient))
     weight = refit(weight, mask, hessian) if compensated else weight * mask
-    scale = torch.stack([fit_scale(weight.flatten(0, 1), bits) for bits in widths])
-    limit = torch.tensor([largest_code(bits) for bits in widths])
-    steps = scale.view(len(widths), *weight.shape[:2])
-    if compensated:
-        codes = obs_sweep(weight, mask, steps, limit, hessian)
+    if quantizer == "clustered":
+        importance = hessian.diagonal(dim1=1, dim2=2)[:, None] if compensated else torch.ones(())
+        scale, nearest = _codebooks(weight, mask, importance, widths)
     else:
-        bound = limit.view(-1, 1, 1, 1)
-        codes = (weight / steps[..., None]).round_().clamp_(-bound, bound)
+        scale = torch.stack([fit_scale(weight.flatten(0, 1), bits) for bits in widths])
+        nearest = nearest_integer([largest_code(bits) for bits in widths])
+    steps = scale.view(len(widths), *weight.shape[:2])
+    codes = obs_sweep(weight, mask, steps, nearest, hessian) if compensated else nearest(weight / steps[..., None])
     codes = codes.flatten(1, 2)
     return {bits: _scattered(layer, outputs, columns, codes[i], scale[i], bits) for i, bits in enumerate(widths)}
+
+
+def _codebooks(weight: Tensor, mask: Tensor, importance: Tensor, widths: Sequence[int]) -> tuple[Tensor, Rounding]:
+    """[Q, K] scales, and the rounding to the entries of a codebook of each width."""
+    rows, zero = weight.flatten(0, 1), not bool(mask.all())
+    each = importance.expand_as(weight).flatten(0, 1)
+    books, scales = zip(*(fit_codebook(rows, each, bits, zero=zero) for bits in widths), strict=True)
+    return torch.stack(scales), nearest_entry(books)
 
 
 def _scattered(

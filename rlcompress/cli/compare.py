@@ -15,6 +15,7 @@ from rlcompress.cli.options import (
     AgentFrom,
     AsJson,
     Cache,
+    Clustering,
     Cold,
     Data,
     Goals,
@@ -58,6 +59,7 @@ def compare(
     granularities: Granularities = "none,element,filter",
     min_bits: MinBits = 2,
     max_bits: MaxBits = 8,
+    clustering: Clustering = False,
     round_to: RoundTo = None,
     workers: Workers = 1,
     score_images: Annotated[int, typer.Option(help="Search images that candidates are scored on.")] = 1000,
@@ -92,7 +94,7 @@ def compare(
         {
             "max_drop": max_drop, "goals": floats_of(goals), "evaluations": evaluations, "target": target,
             "granularities": names_of(granularities), "min_bits": min_bits, "max_bits": max_bits,
-            "round_to": round_to, "cache": str(cache) if cache else None,
+            "clustering": clustering, "round_to": round_to, "cache": str(cache) if cache else None,
             "score_images": score_images, "memory": memory, "workers": workers,
             "agent_from": str(agent_from) if agent_from else None,
         }

@@ -3,7 +3,7 @@
 import csv
 import io
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from typing import Any
 
 from rich.table import Table
@@ -19,7 +19,8 @@ Writer = Callable[[HardwareModel, Sequence[LayerSpec], Choices], str]
 def as_table(model: HardwareModel, specs: Sequence[LayerSpec], choices: Choices) -> str:
     """Energy by level and cycles of every operator, for people."""
     text = io.StringIO()
-    stdout(text).print(_table(model.cost(specs, choices), model.description.confidence))
+    clustered = {name for name, choice in choices.items() if choice.weight_quantizer == "clustered"}
+    stdout(text).print(_table(model.cost(specs, choices), model.description.confidence, clustered))
     return text.getvalue()
 
 
@@ -62,14 +63,14 @@ def _flat(values: dict[str, Any]) -> dict[str, Any]:
     return row
 
 
-def _table(cost: NetworkCost, confidence: str) -> Table:
+def _table(cost: NetworkCost, confidence: str, clustered: Set[str]) -> Table:
     levels = [level for level in LEVELS if cost.energy_pj[level] > 0]
     title = f"{cost.hardware} ({confidence})"
     table = Table("layer", "bits w/a", "density", "MACs", "cycles", "bound", "util", *levels, "uJ", title=title)
     for layer in cost.layers:
         table.add_row(
             layer.name,
-            f"{layer.weight_bits}/{layer.activation_bits}",
+            f"{layer.weight_bits}{' clustered' if layer.name in clustered else ''}/{layer.activation_bits}",
             f"{layer.weight_density:.2f}",
             f"{layer.macs:,.0f}",
             f"{layer.cycles:,.0f}",

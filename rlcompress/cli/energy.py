@@ -10,7 +10,7 @@ from rlcompress.cli.options import DEFAULT_HARDWARE, Network, Policy
 from rlcompress.errors import RlcompressWarning, RunError
 from rlcompress.spec import CompressionPolicy, LayerChoice, rounded_to
 
-_WIDTHS = ("weight_bits", "activation_bits")
+_WIDTHS = ("operand_bits", "activation_bits")
 
 
 def energy(

@@ -56,6 +56,9 @@ RoundTo = Annotated[
     int | None,
     typer.Option(help="Filters and channels that stay are a multiple of it; by default what the accelerator asks for."),
 ]
+Clustering = Annotated[
+    bool, typer.Option("--clustering", help="Cluster weights of few bits, where the accelerator stores indices.")
+]
 MaxBits = Annotated[int, typer.Option(help="Most weight and activation bits.")]
 
 

@@ -49,4 +49,5 @@ def _words(choice: LayerChoice | None, other: LayerChoice | None) -> str:
         return "no such layer"
     mine, theirs = choice.model_dump(), other.model_dump() if other else {}
     names = {"granularity": "", "keep_ratio": "keep ", "weight_bits": "W", "activation_bits": "A", "criterion": "by "}
+    names["weight_quantizer"] = ""
     return " ".join(f"{names[key]}{value}" for key, value in mine.items() if theirs.get(key) != value)

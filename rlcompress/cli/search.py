@@ -13,6 +13,7 @@ from rlcompress.cli.options import (
     AgentFrom,
     AsJson,
     Cache,
+    Clustering,
     Cold,
     Data,
     Engine,
@@ -60,6 +61,7 @@ def search(
     granularities: Granularities = "none,element,filter",
     min_bits: MinBits = 2,
     max_bits: MaxBits = 8,
+    clustering: Clustering = False,
     round_to: RoundTo = None,
     repair: Repair = "t1",
     seed: Seed = 0,
@@ -99,7 +101,7 @@ def search(
             "agent": f"{agent}-cold" if cold else agent, "seed": seed, "target": target,
             "agent_from": str(agent_from) if agent_from else None,
             "granularities": names_of(granularities), "min_bits": min_bits, "max_bits": max_bits,
-            "round_to": round_to, "cache": str(cache) if cache else None,
+            "clustering": clustering, "round_to": round_to, "cache": str(cache) if cache else None,
             "repair": repair, "workers": workers, "engine": engine, "memory": memory,
         }
     )  # fmt: skip

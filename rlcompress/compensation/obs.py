@@ -8,11 +8,12 @@ import torch
 from torch import Tensor
 
 from rlcompress.pruning.statistics import inverse_factor
+from rlcompress.quantization import Rounding
 
 _BLOCK = 64  # columns between two updates of all columns that remain
 
 
-def obs_sweep(weight: Tensor, mask: Tensor, scale: Tensor, limit: Tensor, hessian: Tensor) -> Tensor:
+def obs_sweep(weight: Tensor, mask: Tensor, scale: Tensor, nearest: Rounding, hessian: Tensor) -> Tensor:
     """Round a masked weight to integer codes so that the layer's outputs change little.
 
     Columns are visited from the largest input power to the least; the error that rounding or removing makes in one
@@ -22,7 +23,7 @@ def obs_sweep(weight: Tensor, mask: Tensor, scale: Tensor, limit: Tensor, hessia
         weight: [G, K / G, D] float32.
         mask: [G, K / G, D] boolean, False where a weight is removed.
         scale: [Q, G, K / G] positive, of Q quantizers.
-        limit: [Q] largest code of each.
+        nearest: rounds to the codes of each.
         hessian: [G, D, D].
 
     Returns:
@@ -32,7 +33,6 @@ def obs_sweep(weight: Tensor, mask: Tensor, scale: Tensor, limit: Tensor, hessia
     factor = inverse_factor(hessian[:, order][:, :, order])
     left = weight[:, :, order].repeat(len(scale), 1, 1, 1)
     keep = mask[:, :, order].movedim(2, 0).to(weight.dtype)
-    bound = limit.view(-1, 1, 1).to(weight.dtype)
     codes = torch.empty_like(left)
     for start in range(0, left.shape[-1], _BLOCK):
         stop = min(start + _BLOCK, left.shape[-1])
@@ -40,7 +40,7 @@ def obs_sweep(weight: Tensor, mask: Tensor, scale: Tensor, limit: Tensor, hessia
         rounded, error = torch.empty_like(columns), torch.empty_like(columns)
         rows = factor[:, start:stop, start:stop].permute(1, 2, 0).contiguous()[..., None]  # [B, B, G, 1]
         for j in range(stop - start):
-            code = torch.div(columns[j], scale, out=rounded[j]).round_().clamp_(-bound, bound).mul_(keep[start + j])
+            code = nearest(torch.div(columns[j], scale, out=rounded[j])).mul_(keep[start + j])
             e = torch.sub(columns[j], code * scale, out=error[j]).div_(rows[j, j])
             columns[j + 1 :] -= e * rows[j, j + 1 :, None]
         codes[..., start:stop] = rounded.movedim(0, -1)

@@ -89,6 +89,7 @@ class ProblemSettings:
         granularities: that may be chosen.
         min_bits: least bits.
         max_bits: most bits.
+        clustering: whether weights of few bits are clustered, as far as the accelerator stores indices.
         round_to: channels that stay are a multiple of it; None for what the accelerator's description asks for.
         score_images: search images that every candidate is scored on.
         repair: tier of the repair, see `rlcompress.candidates.TIERS`.
@@ -103,6 +104,7 @@ class ProblemSettings:
     granularities: tuple[str, ...] = ("none", "element", "filter")
     min_bits: int = 2
     max_bits: int = 8
+    clustering: bool = False
     round_to: int | None = None
     score_images: int = 1000
     repair: str = "t1"
@@ -204,6 +206,7 @@ class Problem:
             RlcompressError: images, network and hardware do not fit together, or the memory is too small for them.
         """
         settings = settings or ProblemSettings()
+        index_bits = _index_bits(hardware, settings)
         if settings.memory is not None:
             return_freed_memory()
         memory = memory_shares(network, data, settings.memory, settings.repair, workers)
@@ -229,6 +232,7 @@ class Problem:
             granularities=settings.granularities,
             min_bits=settings.min_bits,
             max_bits=settings.max_bits,
+            index_bits=index_bits,
         )
         if space.fixed:
             raise RunError(
@@ -414,6 +418,18 @@ class Problem:
         return self._plans[max_drop]
 
 
+def _index_bits(hardware: HardwareModel, settings: ProblemSettings) -> int:
+    """Most bits of clustered weights in a search; 0 where there are none."""
+    if not settings.clustering:
+        return 0
+    if hardware.widest_index < settings.min_bits:
+        widest = hardware.widest_index
+        stored = f"indices of at most {widest} bits" if widest else "no indices of codebooks"
+        mend = f"allow {widest} bits by --min-bits" if widest else "take one that does, such as ethosu55_256"
+        raise RunError(f"{hardware.name} stores {stored}; leave out --clustering, or {mend}")
+    return hardware.widest_index
+
+
 def policy_id(policy: ChoiceBatch) -> str:
     """Twelve hexadecimal digits that tell a batch of one from others."""
     digest = hashlib.sha256()
@@ -421,4 +437,6 @@ def policy_id(policy: ChoiceBatch) -> str:
         digest.update(np.ascontiguousarray(array).tobytes())
     if policy.criterion.any():
         digest.update(np.ascontiguousarray(policy.criterion).tobytes())
+    if policy.weight_quantizer.any():
+        digest.update(b"weight_quantizer" + np.ascontiguousarray(policy.weight_quantizer).tobytes())
     return digest.hexdigest()[:12]

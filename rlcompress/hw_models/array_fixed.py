@@ -46,7 +46,7 @@ def atomic(work: Work, _: Description, array: AtomicArray) -> ArrayUse:
 def scalar(work: Work, _: Description, array: ScalarArray) -> ArrayUse:
     """A processor: cycles for every multiply-accumulate, by class; sub-byte weights are unpacked first."""
     each = np.where(work.kind == DEPTHWISE, array.depthwise, np.where(work.kind == LINEAR, array.linear, array.conv))
-    unpack = np.where(work.weight_bits < 8, array.unpack, 0.0) * work.weights
+    unpack = np.where(work.stored_width < 8, array.unpack, 0.0) * work.weights
     return plain_use(each * work.macs + unpack + array.fixed, work.macs, 1.0)
 
 

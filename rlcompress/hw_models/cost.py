@@ -18,7 +18,7 @@ class LayerCost:
         name: of the operator.
         kind: of the operator.
         shape: (K, C, P, Q, R, S) that stays after channel removal.
-        weight_bits: of the weights.
+        weight_bits: of the weights; of their indices where they are clustered, which run at 8 bits.
         activation_bits: of the inputs as they run through the array.
         input_bits: of the inputs as they are stored.
         output_bits: of the outputs as they are stored.

@@ -106,12 +106,12 @@ def _operand_reads(work: Work, description: Description, stored: Stored) -> dict
     input_use = np.minimum(reuse.inputs, work.group_outputs)
     effectual = work.macs * executed_density(work, zeros)
     skipping = effectual < work.macs
-    values = work.weights * work.density * work.weight_bits + channel_bits(work, description)
+    values = work.weights * work.density * work.stored_width + channel_bits(work, description) + work.codebook_bits
     index = np.maximum(0.0, stored.weights - values) * work.P * work.Q
     touched = words_touched(work, zeros, description.buffer("inputs").word_bits)
     if zeros.skips_inputs:
         effectual, touched = effectual * work.input_density, touched * work.input_density
-    weights = (effectual * work.weight_bits + np.where(skipping, index, 0.0)) / weight_use
+    weights = (effectual * work.stored_width + np.where(skipping, index, 0.0)) / weight_use + work.codebook_bits
     inputs = work.macs * touched * work.activation_bits / input_use
     return {
         "weights": np.where(work.computes, weights, 0.0),

@@ -16,7 +16,7 @@ from rlcompress.hw_models.memo import Memo
 from rlcompress.hw_models.network import Policy, PreparedNetwork, Rules, Specs, prepare, under
 from rlcompress.hw_models.report import network_cost
 from rlcompress.hw_models.signature import Codes, Keys, Signature, codes_of, policy_keys
-from rlcompress.hw_models.work import Floats, Work
+from rlcompress.hw_models.work import CLUSTERED, Floats, Work
 from rlcompress.spec import ChoiceBatch, CompressionPolicy, LayerChoice, NetworkStructure
 
 _NETWORKS = 8
@@ -85,6 +85,7 @@ class HardwareModel:
             fuse=description.fuse,
             weight_words=None if packed else description.bits.weight,
             activation_words=None if packed else description.bits.activation,
+            index_words=description.storage.index_bits,
         )
         self._networks: dict[int, _Known] = {}
 
@@ -96,6 +97,11 @@ class HardwareModel:
     def name(self) -> str:
         """Name of the description."""
         return self.description.name
+
+    @property
+    def widest_index(self) -> int:
+        """Bits of the widest index that clustered weights are stored as; 0 where no indices are stored."""
+        return max(self.description.storage.index_bits, default=0)
 
     @property
     def document(self) -> tuple[str, str]:
@@ -233,3 +239,11 @@ class HardwareModel:
                 raise HardwareError(
                     f"{self.name}: bits.{key}: runs at most {most} bits, layer {layer!r} asks for {int(bits.max())}"
                 )
+        wrong = np.argwhere((batch.weight_quantizer == CLUSTERED) & (batch.weight_bits > self.widest_index))
+        if wrong.size:
+            policy, layer = (int(i) for i in wrong[0])
+            stored = f"indices of at most {self.widest_index} bits" if self.widest_index else "no indices"
+            raise HardwareError(
+                f"{self.name}: storage.index_bits: stores {stored}, layer {network.structure.layers[layer]!r} has "
+                f"clustered weights of {batch.weight_bits[policy, layer]} bits; set its weight_quantizer to 'uniform'"
+            )

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from rlcompress.hw_models import graph
 from rlcompress.hw_models.parts import Residency
 from rlcompress.hw_models.use import run_width
-from rlcompress.hw_models.work import COARSE, KILOBYTE_BITS, Floats, Work, static_arrays
+from rlcompress.hw_models.work import CLUSTERED, COARSE, KILOBYTE_BITS, Floats, Work, static_arrays
 from rlcompress.spec import (
+    ENTRY_BITS,
     KINDS,
     ChoiceBatch,
     CompressionPolicy,
@@ -37,12 +38,14 @@ class Rules:
         fuse: whether a pool or add works on its producer's tile.
         weight_words: widths in which weights are stored, or None for any.
         activation_words: the same for activations.
+        index_words: widths in which indices of clustered weights are stored; none for any.
     """
 
     residency: Residency
     fuse: bool = True
     weight_words: tuple[int, ...] | None = None
     activation_words: tuple[int, ...] | None = None
+    index_words: tuple[int, ...] = ()
 
 
 class PreparedNetwork:
@@ -116,7 +119,8 @@ class PreparedNetwork:
             hidden_bits=np.zeros(K.size),
             **arrays,
         )
-        beyond = _beyond((work.weights * work.weight_bits * work.density).reshape(K.shape), rules.residency)
+        weights = work.weights * work.stored_width * work.density + work.codebook_bits
+        beyond = _beyond(weights.reshape(K.shape), rules.residency)
         matmul = self._second >= 0
         beyond[matmul] = 1.0 - on_chip[self._second[matmul]]
         return replace(work, weights_off_chip=beyond.ravel(), hidden_bits=_hidden_bits(work, hidden))
@@ -151,8 +155,23 @@ class PreparedNetwork:
         if rules.weight_words and rules.activation_words:
             weight_bits = run_width(weight_bits, rules.weight_words)
             activation_bits = run_width(activation_bits, rules.activation_words)
-        names = ("weight_bits", "activation_bits", "granularity", "density")
-        return dict(zip(names, (weight_bits, activation_bits, granularity, density), strict=True))
+        chosen = {"weight_bits": weight_bits, "stored_width": weight_bits, "codebook_bits": np.zeros_like(stored)}
+        if batch.weight_quantizer.any():
+            chosen = self._clustered(batch, weight_bits, rules)
+        return {**chosen, "activation_bits": activation_bits, "granularity": granularity, "density": density}
+
+    def _clustered(self, batch: ChoiceBatch, weight_bits: Floats, rules: Rules) -> dict[str, Floats]:
+        """[S, B] widths at which weights run and are stored, and bits of codebooks."""
+        clustered, index = np.zeros(weight_bits.shape, bool), np.zeros_like(weight_bits)
+        rows = self.structure.layer_index
+        clustered[rows], index[rows] = batch.weight_quantizer.T == CLUSTERED, batch.weight_bits.T
+        width = run_width(index, rules.index_words) if rules.index_words else index
+        entry = run_width(np.array(ENTRY_BITS), rules.weight_words) if rules.weight_words else ENTRY_BITS
+        return {
+            "weight_bits": np.where(clustered, entry, weight_bits),
+            "stored_width": np.where(clustered, width, weight_bits),
+            "codebook_bits": np.where(clustered, 2.0**index * ENTRY_BITS, 0.0),
+        }
 
     def _input_bits(self, stored: Floats, activation_bits: Floats) -> Floats:
         """[S, B] width at which the input is stored."""

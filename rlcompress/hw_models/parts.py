@@ -5,9 +5,11 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from rlcompress.hw_models.part import Count, NonNegative, Part, Positive, Share, Text, Width
+from rlcompress.spec import ENTRY_BITS
 
 Sparse = Literal["element", "n:m", "block", "pattern", "kernel"]
 Format = Literal["dense", "bitmask", "csc", "n:m", "block", "pattern", "kernel", "run-length"]
+IndexWidth = Annotated[int, Field(ge=2, lt=ENTRY_BITS)]
 Operand = Literal["weights", "inputs", "outputs"]
 
 
@@ -186,6 +188,8 @@ class Storage(Part):
         activations: format of inputs and outputs in DRAM.
         patterns: different kernel patterns.
         run_bits: bits of a run length in the compressed sparse column format.
+        index_bits: widths of indices into a codebook of 8-bit weights that a layer's weights may be stored as
+            (clustering); a narrower index takes the next width up. None where only the weights themselves are stored.
         channel_bits: scale and bias of an output channel (batch normalisation is folded into them).
     """
 
@@ -193,6 +197,7 @@ class Storage(Part):
     activations: Literal["dense", "run-length"] = "dense"
     patterns: int = Field(default=8, ge=2, le=1024)
     run_bits: int = Field(default=4, ge=1, le=64)
+    index_bits: tuple[IndexWidth, ...] = Field(default=(), max_length=8)
     channel_bits: int = Field(default=0, ge=0, le=4096)
 
 

@@ -65,7 +65,7 @@ def _layer_cost(
         latency_s=rows("cycles", i) * 1e-6 / description.clock_mhz,
         macs=rows("macs", i),
         effectual_macs=rows("effectual_macs", i),
-        bops=rows("macs", i) * rows("density", i) * weight_bits * activation_bits,
+        bops=rows("macs", i) * rows("density", i) * (choice.operand_bits if choice else weight_bits) * activation_bits,
         utilisation=rows("utilisation", i),
         traffic_bits={
             "DRAM weights": rows("dram_weights_bits", i),

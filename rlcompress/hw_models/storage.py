@@ -69,11 +69,11 @@ FORMATS: dict[str, Callable[[Counts, Description], Floats]] = {
 
 
 def weight_bits(work: Work, description: Description) -> tuple[Floats, Floats]:
-    """Stored bits of every operator's weights, and those of them that are metadata.
+    """Stored bits of every operator's weights, and those of them that are metadata, codebooks among them.
 
     Whichever is smaller counts, the format or dense storage.
     """
-    counts = (work.weights, work.density, work.weight_bits, work.R * work.S)
+    counts = (work.weights, work.density, work.stored_width, work.R * work.S)
     dense = _dense(counts, description)
     stored, metadata = dense, np.zeros_like(dense)
     for name, form in description.storage.weights.items():
@@ -83,4 +83,4 @@ def weight_bits(work: Work, description: Description) -> tuple[Floats, Floats]:
             chosen &= sparse < dense
             stored = np.where(chosen, sparse, stored)
             metadata = np.where(chosen, sparse - counts[0] * counts[1] * counts[2], metadata)
-    return stored, metadata
+    return stored + work.codebook_bits, metadata + work.codebook_bits

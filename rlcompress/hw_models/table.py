@@ -91,6 +91,7 @@ class TableModel(HardwareModel):
         """
         network, choices = under(prepare(specs), policy)
         batch = ChoiceBatch.of([choices], network.structure.layers)
+        self._check_widths(network, batch)
         cycles, energy = (table[:, 0] for table in self._look_up(network.structure.layers, batch))
         work = network.work(batch, Rules(Residency()))
         zero = np.zeros(len(network.specs))
@@ -101,7 +102,7 @@ class TableModel(HardwareModel):
         values["energy_pj"][-1, rows] = energy
         whole = {name: values.get(name, getattr(figures, name)) for name in Figures.__slots__}
         whole |= {"compute_cycles": values["cycles"], "macs": work.macs, "effectual_macs": work.macs * work.density}
-        whole["stored_weight_bits"] = work.weights * work.density * work.weight_bits
+        whole["stored_weight_bits"] = work.weights * work.density * work.stored_width
         whole["schedule"] = zero - 1
         return network_cost(self.description, network.specs, choices, work, Figures(**whole))
 
@@ -112,6 +113,7 @@ class TableModel(HardwareModel):
             HardwareError: the table has no rows for a layer.
         """
         network = prepare(specs)
+        self._check_widths(network, batch)
         cycles, energy = self._look_up(network.structure.layers, batch)
         shape = (len(network.specs), batch.shape[0])
         tables = {len(LEVELS): cycles, len(LEVELS) - 1: energy}

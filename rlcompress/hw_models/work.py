@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
-from rlcompress.spec import GRANULARITIES, KINDS, LayerSpec
+from rlcompress.spec import GRANULARITIES, KINDS, WEIGHT_QUANTIZERS, LayerSpec
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -17,6 +17,7 @@ Bools = NDArray[np.bool_]
 
 CONV, DEPTHWISE, LINEAR, MATMUL, POOL, ADD = (KINDS.index(k) for k in KINDS)
 KILOBYTE_BITS = 8 * 1024.0
+CLUSTERED = WEIGHT_QUANTIZERS.index("clustered")
 COARSE = tuple(GRANULARITIES.index(g) for g in ("none", "channel", "filter"))
 
 
@@ -36,7 +37,9 @@ class Work:
         H: input rows.
         W: input columns.
         stride: of the window.
-        weight_bits: width of the weights (of the second activation operand for matmul).
+        weight_bits: width at which the weights (the second activation operand for matmul) run through the array.
+        stored_width: width at which a weight is stored and moved: that of its index where weights are clustered.
+        codebook_bits: of the values that the indices stand for; 0 where weights are not clustered.
         activation_bits: width at which the input runs through the array.
         input_bits: width at which the input is stored (widest reader).
         output_bits: width at which the output is stored.
@@ -65,6 +68,8 @@ class Work:
     W: Floats
     stride: Floats
     weight_bits: Floats
+    stored_width: Floats
+    codebook_bits: Floats
     activation_bits: Floats
     input_bits: Floats
     output_bits: Floats

@@ -29,7 +29,7 @@ def kept_sensitivity(
         text = json.dumps([astuple(row) for row in measure()])
         return {"rows": torch.frombuffer(bytearray(text.encode()), dtype=torch.uint8)}
 
-    numbers = (images, most_bytes, space.min_bits, space.max_bits, space.end_bits, space.min_keep_ratio)
-    key: Key = ("sensitivity", *numbers, *space.granularities)
+    widths = (space.min_bits, space.max_bits, space.end_bits, space.index_bits)
+    key: Key = ("sensitivity", images, most_bytes, *widths, space.min_keep_ratio, *space.granularities)
     text = bytes(bank.kept(key, compute)["rows"].tolist()).decode()
     return [SensitivityRow(*row) for row in json.loads(text)]

@@ -145,7 +145,7 @@ def _choices(bank: Candidates, space: ChoiceSpace, change: Change | None = None)
     position, factor, value = change
     layer, reads = space.layers[position], bank.network.reads
     if factor == "weight_bits":
-        return choices | {layer.name: LayerChoice(weight_bits=int(value))}
+        return choices | {layer.name: space.narrow_weights(int(value))}
     if factor == "activation_bits":
         narrow = LayerChoice(activation_bits=int(value))
         return choices | {name: narrow for name, stored in reads.items() if stored == reads[layer.name]}

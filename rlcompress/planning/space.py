@@ -9,7 +9,9 @@ from rlcompress.errors import RunError
 from rlcompress.spec import (
     GRANULARITIES,
     KEEP_RATIO_STEP,
+    WEIGHT_QUANTIZERS,
     ChoiceBatch,
+    LayerChoice,
     LayerSpec,
     NetworkStructure,
     applies,
@@ -19,6 +21,7 @@ from rlcompress.spec import (
 
 _NONE = GRANULARITIES.index("none")
 _FILTER = GRANULARITIES.index("filter")
+_UNIFORM, _CLUSTERED = (WEIGHT_QUANTIZERS.index(name) for name in ("uniform", "clustered"))
 _STEPS = round(1 / KEEP_RATIO_STEP)
 
 
@@ -36,6 +39,7 @@ class ChoiceSpace:
         max_bits: most weight and activation bits.
         min_keep_ratio: least keep ratio.
         end_bits: bits of the first and the last layer.
+        index_bits: weights of at most so many bits are clustered; 0 for none.
 
     Raises:
         RunError: an unknown granularity, bits outside 2 to 8, or a keep ratio outside (0, 1].
@@ -50,6 +54,7 @@ class ChoiceSpace:
         max_bits: int = 8,
         min_keep_ratio: float = 0.1,
         end_bits: int = 8,
+        index_bits: int = 0,
     ) -> None:
         unknown = [name for name in granularities if name not in GRANULARITIES]
         if unknown:
@@ -61,7 +66,7 @@ class ChoiceSpace:
         self.structure = structure
         self.granularities = tuple(name for name in GRANULARITIES if name == "none" or name in granularities)
         self.min_bits, self.max_bits, self.min_keep_ratio = min_bits, max_bits, min_keep_ratio
-        self.end_bits = end_bits
+        self.end_bits, self.index_bits = end_bits, index_bits
         self.layers: tuple[LayerSpec, ...] = tuple(structure.specs[i] for i in structure.layer_index)
         self.leader = np.array(
             [i if s.coupling is None else structure.leader[s.coupling] for i, s in enumerate(self.layers)], np.int64
@@ -90,6 +95,7 @@ class ChoiceSpace:
 
         A granularity that a layer cannot have, or a keep ratio to which 1 is nearest, becomes ``none``. The criterion
         of what is removed stays.
+        The weights' quantizer follows from their width.
         """
         steps = (batch.keep_ratio / KEEP_RATIO_STEP).round().clip(0, _STEPS).astype(np.int64)
         keep = self._nearest[np.arange(len(self.layers)), batch.granularity, steps]
@@ -102,7 +108,13 @@ class ChoiceSpace:
         activation_bits = batch.activation_bits.clip(self.min_bits, self.max_bits)
         weight_bits[:, self.ends] = self.end_bits
         activation_bits[:, self.reader[self.ends]] = self.end_bits
-        return ChoiceBatch(granularity, keep, weight_bits, activation_bits[:, self.reader], criterion)
+        quantizer = np.where(weight_bits <= self.index_bits, _CLUSTERED, _UNIFORM)
+        return ChoiceBatch(granularity, keep, weight_bits, activation_bits[:, self.reader], criterion, quantizer)
+
+    def narrow_weights(self, bits: int) -> LayerChoice:
+        """A dense layer whose weights alone have so many bits."""
+        quantizer = "clustered" if bits <= self.index_bits else "uniform"
+        return LayerChoice(weight_bits=bits, weight_quantizer=quantizer)
 
     def _nearest_ratios(self, layer: int) -> NDArray[np.float64]:
         nearest = np.ones((len(GRANULARITIES), _STEPS + 1))

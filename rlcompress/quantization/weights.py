@@ -1,9 +1,13 @@
 """Symmetric per-channel weight quantization with scales of least squared error."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+
+Rounding = Callable[[Tensor], Tensor]
+"""Replaces weights over their scales [Q, ...] by the nearest codes of each of Q quantizers, in place; gives them."""
 
 _SHRINK = torch.linspace(0.35, 1.0, 40)  # clipping range as a share of the largest magnitude
 _BLOCK = 262144  # values that are looked at in one go: few operators, within a core's cache
@@ -15,6 +19,7 @@ class QuantizedWeight:
 
     Attributes:
         codes: [K, ...] in [-(2^(b-1) - 1), 2^(b-1) - 1] (2 bits are ternary); int8, or int16 above 8 bits.
+            Those of clustered weights are 2^b of the codes of 8 bits.
         scale: [K] float32, positive.
     """
 
@@ -42,6 +47,17 @@ def integer_weight(layer: nn.Module) -> QuantizedWeight | None:
 def largest_code(bits: int) -> int:
     """2^(b-1) - 1, the largest code of a symmetric range; 1 for ternary weights of 2 bits."""
     return 2 ** (bits - 1) - 1
+
+
+def nearest_integer(limits: Sequence[int]) -> Rounding:
+    """Rounds positions [Q, ...] to the nearest integers up to the largest code of each of Q quantizers."""
+    largest = torch.tensor(limits, dtype=torch.float32)
+
+    def rounded(positions: Tensor) -> Tensor:
+        bound = largest.view(-1, *[1] * (positions.dim() - 1))
+        return positions.round_().clamp_(-bound, bound)
+
+    return rounded
 
 
 def fit_scale(weight: Tensor, bits: int) -> Tensor:

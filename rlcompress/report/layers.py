@@ -28,6 +28,7 @@ class LayerRow:
         granularity: of the pruning; None for an operator that a policy has no choice for, or without a policy.
         keep_ratio: share that stays.
         weight_bits: of the weights.
+        clustered: whether these are bits of indices into a codebook.
         activation_bits: of the inputs.
         bars: title -> segments, dense first.
         totals: title -> energy in words.
@@ -39,6 +40,7 @@ class LayerRow:
     granularity: str | None
     keep_ratio: float
     weight_bits: int
+    clustered: bool
     activation_bits: int
     bars: dict[str, list[Segment]]
     totals: dict[str, str]
@@ -66,6 +68,7 @@ def layer_rows(costs: Costs) -> list[LayerRow]:
                 granularity=choice.granularity if choice else None,
                 keep_ratio=choice.keep_ratio if choice else 1.0,
                 weight_bits=choice.weight_bits if choice else before.weight_bits,
+                clustered=choice is not None and choice.weight_quantizer == "clustered",
                 activation_bits=choice.activation_bits if choice else before.activation_bits,
                 bars={title: _segments(layer, costs.levels, widest) for title, layer in layers.items()},
                 totals={title: number(layer.total_pj * 1e-6) for title, layer in layers.items()},

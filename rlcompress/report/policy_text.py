@@ -63,6 +63,7 @@ def _summary(choices: Sequence[LayerChoice]) -> str:
 
 
 def in_words(choice: LayerChoice) -> str:
-    """One choice, such as ``element 35 %, W3 A4``."""
+    """One choice, such as ``element 35 %, W3 A4`` or ``dense, W4 clustered A8``."""
     pruned = "dense" if choice.granularity == "none" else f"{choice.granularity} {choice.keep_ratio:.0%}"
-    return f"{pruned}, W{choice.weight_bits} A{choice.activation_bits}"
+    clustered = " clustered" if choice.weight_quantizer == "clustered" else ""
+    return f"{pruned}, W{choice.weight_bits}{clustered} A{choice.activation_bits}"

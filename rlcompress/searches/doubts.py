@@ -10,6 +10,7 @@ from rlcompress.errors import RlcompressWarning
 from rlcompress.files import LimitError, parse_json, read_text
 from rlcompress.hw_models import fixed_widths
 from rlcompress.network.trace import TracedNetwork
+from rlcompress.spec import ENTRY_BITS
 
 _CHANCES = 1.5  # times chance; an accuracy up to this looks untrained
 _GRID_VALUES = 256
@@ -31,7 +32,9 @@ def warn_of_doubts(problem: Problem, data: DataSplits, out: Path | None) -> None
         *_untrained(problem, data),
         *_on_a_grid(problem.network),
         *_few_images(problem, data),
-        *fixed_widths(problem.hardware, weight_bits=least, activation_bits=least),
+        *fixed_widths(
+            problem.hardware, weight_bits=ENTRY_BITS if problem.space.index_bits else least, activation_bits=least
+        ),
         *_tested_before(out, problem.network.name, data.name),
     )
     for doubt in doubts:

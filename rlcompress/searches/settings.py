@@ -9,7 +9,7 @@ from rlcompress.envs.problem import ProblemSettings
 from rlcompress.errors import RunError
 
 _OWN_PROBLEMS: Mapping[str, Mapping[str, Any]] = {
-    "balaskas2023": {"repair": "none", "granularities": ("none", "element", "channel", "filter")}
+    "balaskas2023": {"repair": "none", "clustering": False, "granularities": ("none", "element", "channel", "filter")}
 }
 """What a method's candidates are, whatever is asked for."""
 
@@ -31,7 +31,8 @@ class SearchSettings:
         agent_settings: changes of `CompositeSearchSettings` by name.
         goals: further allowed drops that the same search serves, in points.
         workers: processes that finalists and batches of policies are spread over; what is found does not depend on it.
-        problem: target, granularities, bits and scoring images; ``balaskas2023`` has its own repair and granularities.
+        problem: target, granularities, bits and scoring images; ``balaskas2023`` has its own repair and
+            granularities, and no clustering.
 
     Raises:
         RunError: a value is out of its range.
@@ -112,4 +113,6 @@ class SearchSettings:
             "memory",
         )  # fmt: skip
         values = {key: getattr(self.problem, key) for key in inner}
+        if self.problem.clustering:  # left out otherwise, so that runs begun before there was a choice go on
+            values["clustering"] = True
         return {**own, **values, "granularities": list(self.problem.granularities)}

@@ -6,9 +6,11 @@ Imports neither torch nor any other part of rlcompress, so that hardware models 
 from rlcompress.spec.batch import ChoiceBatch
 from rlcompress.spec.choice import (
     CRITERIA,
+    ENTRY_BITS,
     GRANULARITIES,
     KEEP_RATIO_STEP,
     REFERENCE_BITS,
+    WEIGHT_QUANTIZERS,
     LayerChoice,
     keep_count,
     keep_counts,
@@ -22,11 +24,13 @@ from rlcompress.spec.structure import NetworkStructure
 __all__ = [
     "COMPRESSIBLE_KINDS",
     "CRITERIA",
+    "ENTRY_BITS",
     "FIXED_KEEP_RATIOS",
     "GRANULARITIES",
     "KEEP_RATIO_STEP",
     "KINDS",
     "REFERENCE_BITS",
+    "WEIGHT_QUANTIZERS",
     "ChoiceBatch",
     "CompressionPolicy",
     "LayerChoice",

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rlcompress.errors import PolicyError
-from rlcompress.spec.choice import CRITERIA, GRANULARITIES, LayerChoice
+from rlcompress.spec.choice import CRITERIA, GRANULARITIES, WEIGHT_QUANTIZERS, LayerChoice
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +21,7 @@ class ChoiceBatch:
         weight_bits: [B, L].
         activation_bits: [B, L].
         criterion: [B, L] positions in `CRITERIA`; left out, all are ``default``.
+        weight_quantizer: [B, L] positions in `WEIGHT_QUANTIZERS`; left out, all are ``uniform``.
     """
 
     granularity: NDArray[np.int64]
@@ -28,12 +29,13 @@ class ChoiceBatch:
     weight_bits: NDArray[np.int64]
     activation_bits: NDArray[np.int64]
     criterion: NDArray[np.int64] = field(default_factory=lambda: np.zeros((0, 0), np.int64))
+    weight_quantizer: NDArray[np.int64] = field(default_factory=lambda: np.zeros((0, 0), np.int64))
 
     def __post_init__(self) -> None:
-        if self.criterion.size == 0:
-            object.__setattr__(self, "criterion", np.zeros_like(self.granularity))
-        arrays = (self.granularity, self.keep_ratio, self.weight_bits, self.activation_bits, self.criterion)
-        shapes = {array.shape for array in arrays}
+        for name in ("criterion", "weight_quantizer"):
+            if getattr(self, name).size == 0:
+                object.__setattr__(self, name, np.zeros_like(self.granularity))
+        shapes = {getattr(self, name).shape for name in self.__slots__}
         if len(shapes) != 1 or self.granularity.ndim != 2:
             raise PolicyError(f"choice batch: all arrays must have one shape [B, L], got {sorted(shapes)}")
 
@@ -58,12 +60,16 @@ class ChoiceBatch:
         shape = (len(rows), len(layers))
         position = {name: i for i, name in enumerate(GRANULARITIES)}
         criterion = {name: i for i, name in enumerate(CRITERIA)}
+        quantizer = {name: i for i, name in enumerate(WEIGHT_QUANTIZERS)}
         return cls(
             granularity=np.array([[position[c.granularity] for c in r] for r in rows], np.int64).reshape(shape),
             keep_ratio=np.array([[c.keep_ratio for c in r] for r in rows], np.float64).reshape(shape),
             weight_bits=np.array([[c.weight_bits for c in r] for r in rows], np.int64).reshape(shape),
             activation_bits=np.array([[c.activation_bits for c in r] for r in rows], np.int64).reshape(shape),
             criterion=np.array([[criterion[c.criterion] for c in r] for r in rows], np.int64).reshape(shape),
+            weight_quantizer=np.array([[quantizer[c.weight_quantizer] for c in r] for r in rows], np.int64).reshape(
+                shape
+            ),
         )
 
     def choices(self, row: int, layers: Sequence[str]) -> dict[str, LayerChoice]:
@@ -73,6 +79,7 @@ class ChoiceBatch:
                 granularity=GRANULARITIES[self.granularity[row, i]],
                 keep_ratio=float(self.keep_ratio[row, i]),
                 criterion=CRITERIA[self.criterion[row, i]],
+                weight_quantizer=WEIGHT_QUANTIZERS[self.weight_quantizer[row, i]],
                 weight_bits=int(self.weight_bits[row, i]),
                 activation_bits=int(self.activation_bits[row, i]),
             )

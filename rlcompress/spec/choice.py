@@ -20,6 +20,16 @@ CRITERIA: tuple[str, ...] = get_args(Criterion)
 """Names in `rlcompress.pruning.CRITERIA`, after ``default``: that of whoever compresses. A criterion's number in
 arrays is its position here."""
 
+WeightQuantizer = Literal["uniform", "clustered"]
+
+WEIGHT_QUANTIZERS: tuple[str, ...] = get_args(WeightQuantizer)
+"""What values weights may take: ``uniform``, the multiples of a step; ``clustered``, the 2^b entries of a codebook that
+the layer's weights share and are stored as indices of (Han et al., "Deep Compression", ICLR 2016). A quantizer's number
+in arrays is its position here."""
+
+ENTRY_BITS = 8
+"""Width of a codebook's entries, at which clustered weights are computed with."""
+
 KEEP_RATIO_STEP = 0.05
 """Keep ratios lie on multiples of this step."""
 
@@ -29,6 +39,12 @@ REFERENCE_BITS = 16
 _BITS_SCHEMA: JsonDict = {"enum": [*range(2, 9), REFERENCE_BITS]}
 
 _CONSISTENT_SCHEMA: JsonDict = {
+    "dependentSchemas": {
+        "weight_quantizer": {
+            "if": {"properties": {"weight_quantizer": {"const": "clustered"}}},
+            "then": {"properties": {"weight_bits": {"exclusiveMaximum": ENTRY_BITS}}, "required": ["weight_bits"]},
+        }
+    },
     "if": {"properties": {"granularity": {"const": "none"}}},
     "then": {"properties": {"keep_ratio": {"const": 1}}},
     "else": {"properties": {"keep_ratio": {"exclusiveMaximum": 1}}, "required": ["keep_ratio"]},
@@ -68,6 +84,7 @@ class LayerChoice(BaseModel):
         criterion: what decides which of them go, one of `CRITERIA`.
         weight_bits: 2 to 8 (2 is ternary), or 16 for the reference baseline.
         activation_bits: bits of the layer's input activations, 2 to 8, or 16 for the reference baseline.
+        weight_quantizer: one of `WEIGHT_QUANTIZERS`; ``clustered`` weights have indices of ``weight_bits``, 2 to 7.
 
     Raises:
         PolicyError: a value is of the wrong type or out of its range.
@@ -80,6 +97,7 @@ class LayerChoice(BaseModel):
     criterion: Criterion = "default"
     weight_bits: int = Field(default=8, strict=True, ge=2, le=REFERENCE_BITS, json_schema_extra=_BITS_SCHEMA)
     activation_bits: int = Field(default=8, strict=True, ge=2, le=REFERENCE_BITS, json_schema_extra=_BITS_SCHEMA)
+    weight_quantizer: WeightQuantizer = "uniform"
 
     def __init__(self, /, **values: Any) -> None:
         try:
@@ -88,11 +106,21 @@ class LayerChoice(BaseModel):
             label = f"layer {str(values['name'])[:60]!r}" if "name" in values else "layer choice"
             raise PolicyError(f"{label}: {first_problem(error)}") from None
 
+    @property
+    def operand_bits(self) -> int:
+        """Width at which the weights are computed with: that of a codebook's entries where they are clustered."""
+        return ENTRY_BITS if self.weight_quantizer == "clustered" else self.weight_bits
+
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         for key in ("weight_bits", "activation_bits"):
             if 8 < getattr(self, key) != REFERENCE_BITS:
                 raise ValueError(f"{key} must be 2 to 8, or {REFERENCE_BITS}, got {getattr(self, key)}")
+        if self.weight_quantizer == "clustered" and self.weight_bits >= ENTRY_BITS:
+            raise ValueError(
+                f"clustered weights are indices of 2 to {ENTRY_BITS - 1} bits: set weight_bits to that or "
+                f"weight_quantizer to 'uniform', got {self.weight_bits} bits"
+            )
         if self.granularity == "none" and self.keep_ratio != 1.0:
             raise ValueError(f"granularity 'none' keeps everything: set keep_ratio to 1, got {self.keep_ratio}")
         if self.granularity != "none" and self.keep_ratio == 1.0:

@@ -179,7 +179,8 @@ class CompressionPolicy(BaseModel):
 def _row(entry: LayerEntry) -> dict[str, Any]:
     order = ("name", "granularity", "keep_ratio", "weight_bits", "activation_bits")
     values = {key: getattr(entry, key) for key in order}
-    return values if entry.criterion == "default" else {**values, "criterion": entry.criterion}
+    defaults = {"criterion": "default", "weight_quantizer": "uniform"}
+    return values | {key: getattr(entry, key) for key, default in defaults.items() if getattr(entry, key) != default}
 
 
 def _check_coupling(specs: Sequence[LayerSpec], choices: Mapping[str, LayerChoice]) -> None:

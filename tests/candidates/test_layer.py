@@ -50,3 +50,16 @@ def test_codes_and_scales_are_finite_and_the_outputs_stay(name, criterion, power
                 error = (compressed.dequantized() - weight).flatten(1)
                 powers = [((w @ hessian) * w).sum() for w in (error, weight.flatten(1))]
                 assert powers[0] <= 1e-3 * powers[1] + 1e-30
+
+
+@pytest.mark.parametrize("name", HESSIANS)
+@pytest.mark.parametrize("power", [1.0, 0.0], ids=["live weights", "dead weights"])
+def test_codebooks_are_finite_and_as_small_as_asked_for(name, power):
+    weight = power * torch.randn(_ROWS, 4, 3, 3, generator=torch.Generator().manual_seed(1))
+    every = torch.ones(_ROWS, dtype=torch.bool)
+    for pruning in (Pruning("none", 1.0, "obs"), Pruning("element", 0.5, "obs")):
+        layer = DenseLayer(weight, HESSIANS[name][None])
+        for bits, compressed in compress(layer, every, every, pruning, (2, 5), quantizer="clustered").items():
+            assert compressed.dequantized().isfinite().all()
+            assert (compressed.scale > 0).all()
+            assert len(compressed.codes.unique()) <= 2**bits

@@ -122,7 +122,7 @@ def test_two_policies_are_compared(digits: Digits, tmp_path: Path) -> None:
     text = one.read_text()
     assert "0 of 6 layers differ" in _rlcompress("policy", "diff", one, one).stdout
     changes = {
-        '"weight_bits": 5': '"criterion": "l1", "weight_bits": 7',
+        '"weight_bits": 5': '"criterion": "l1", "weight_quantizer": "clustered", "weight_bits": 7',
         "npu_int8": "eyeriss_v1",
         '"round_to": 1': '"round_to": 8',
     }
@@ -130,7 +130,14 @@ def test_two_policies_are_compared(digits: Digits, tmp_path: Path) -> None:
         text = text.replace(before, after)
     other.write_text(text)
     shown = _rlcompress("policy", "diff", one, other).stdout
-    parts = ("hardware: npu_int8 -> eyeriss_v1", "multiples of: 1 -> 8", "linear", "W5", "by l1 W7", "1 of 6 layers")
+    parts = (
+        "hardware: npu_int8 -> eyeriss_v1",
+        "multiples of: 1 -> 8",
+        "linear",
+        "W5",
+        "by l1 W7 clustered",
+        "1 of 6 layers",
+    )
     assert all(part in shown for part in parts)
     assert "A6" not in shown
     assert "nowhere.json" in _rlcompress("policy", "diff", one, "nowhere.json", status=2).stderr
@@ -204,6 +211,7 @@ _CIFAR = ("search", "--network", "cifar_resnet20", "--weights", "CIFAR", "--out"
         ((*_SEARCH, "--min-bits", "1"), "bits must satisfy"),
         ((*_SEARCH, "--memory", "much"), "memory must be a size like 4G or 600M, got 'much'"),
         ((*_SEARCH, "--memory", "100M"), "memory 100M is too small for digits_cnn at 1x8x8; give at least"),
+        ((*_SEARCH, "--clustering"), "scalable_sparse_16x32 stores no indices of codebooks; leave out --clustering"),
         ((*_SEARCH, "--resume"), "no run to resume"),
         (("evaluate", "--network", "digits_cnn", "--data", "digits", "--split", "all"), "unknown split 'all'"),
         (("evaluate", "--network", "digits_cnn", "--data", "digits"), "is not trained"),

@@ -51,6 +51,22 @@ def test_rows_are_what_a_change_adds_to_the_whole_network(measured, factor, valu
         assert 0 <= rows[layer, factor, value].kl <= 1
 
 
+def test_clustered_widths_are_measured_as_such():
+    bank = Candidates(trace(OptionAResNet(), torch.zeros(1, *SHAPE)), X)
+    rows = {
+        index_bits: measure_sensitivity(bank, ChoiceSpace(bank.network.structure, index_bits=index_bits), X)
+        for index_bits in (0, 3)
+    }
+    factors = [
+        {row.value: row.logit_mse for row in table if row.factor == "weight_bits" and row.layer == "two.conv1"}
+        for table in rows.values()
+    ]
+    uniform, clustered = factors
+    assert clustered[2.0] < uniform[2.0]
+    assert clustered[3.0] < uniform[3.0]
+    assert clustered[4.0] == pytest.approx(uniform[4.0], rel=0.1)
+
+
 def test_filters_of_a_group_go_together_and_their_readers_make_up_for_them(measured):
     bank, _, rows = measured
     group = bank.network.structure.groups[0]

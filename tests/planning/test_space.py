@@ -171,6 +171,16 @@ def test_uniform():
     assert batch.choices(1, NAMES) == {name: LayerChoice(weight_bits=5, activation_bits=5) for name in NAMES}
 
 
+def test_weights_as_narrow_as_indices_are_clustered():
+    space = ChoiceSpace(RESIDUAL, index_bits=4)
+    for bits in range(2, 9):
+        batch = space.snapped(space.uniform(bits))
+        quantizers = {choice.weight_quantizer for choice in batch.choices(0, NAMES).values()}
+        assert quantizers == ({"clustered", "uniform"} if bits <= 4 else {"uniform"})  # the ends have 8 bits
+        assert same(space.snapped(batch), batch)
+        assert space.narrow_weights(bits).weight_quantizer == ("clustered" if bits <= 4 else "uniform")
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [

@@ -10,6 +10,7 @@ from rlcompress.errors import RunError
 from rlcompress.network.spec_cards import built_in_specs
 from rlcompress.report import energy_report, write_report
 from rlcompress.report.headline import number
+from rlcompress.report.policy_text import in_words
 from rlcompress.spec import LayerChoice, fingerprint, specs_from_json
 from tests.report.conftest import MakeRun
 
@@ -200,3 +201,11 @@ def test_energy_of_a_policy_without_a_search() -> None:
     page = _Page(energy_report("digits_cnn", specs, hw_models.load("bitfusion_16x32"), choices))
     assert "W4" in page.text
     assert "less than dense 8 bits" in page.text
+
+
+def test_clustered_weights_are_shown_as_such() -> None:
+    specs = built_in_specs("digits_cnn")
+    choice = LayerChoice(weight_bits=4, weight_quantizer="clustered")
+    choices = {spec.name: choice for spec in specs if spec.compressible}
+    assert "W4c" in energy_report("digits_cnn", specs, hw_models.load("ethosu55_256"), choices)
+    assert in_words(choice) == "dense, W4 clustered A8"

@@ -2,7 +2,7 @@
 
 from hypothesis import strategies as st
 
-from rlcompress.spec import CRITERIA, GRANULARITIES, LayerChoice
+from rlcompress.spec import CRITERIA, GRANULARITIES, WEIGHT_QUANTIZERS, LayerChoice
 
 bits = st.sampled_from([*range(2, 9), 16])
 pruned_ratios = st.floats(0.0, 1.0, exclude_min=True, exclude_max=True)
@@ -12,11 +12,13 @@ pruned_ratios = st.floats(0.0, 1.0, exclude_min=True, exclude_max=True)
 def choices(draw: st.DrawFn) -> LayerChoice:
     granularity = draw(st.sampled_from(GRANULARITIES))
     keep_ratio = 1.0 if granularity == "none" else draw(pruned_ratios)
+    weight_bits = draw(bits)
     return LayerChoice(
         granularity=granularity,
         keep_ratio=keep_ratio,
         criterion=draw(st.sampled_from(CRITERIA)),
-        weight_bits=draw(bits),
+        weight_quantizer=draw(st.sampled_from(WEIGHT_QUANTIZERS)) if weight_bits < 8 else "uniform",
+        weight_bits=weight_bits,
         activation_bits=draw(bits),
     )
 

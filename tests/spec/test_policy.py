@@ -67,6 +67,24 @@ def test_json_round_trip(choices, hardware, metrics):
     jsonschema.validate(json.loads(text), policy_json_schema())
 
 
+def test_the_quantizer_is_written_where_it_is_not_uniform():
+    rows = edited(("layers", 1, "weight_quantizer"), "clustered")
+    policy = CompressionPolicy.from_json(json.dumps(rows))
+    assert policy.choices["b.0"].weight_quantizer == "clustered"
+    assert policy.to_json().count("weight_quantizer") == 1
+
+
+def test_clustered_weights_of_eight_bits_are_refused():
+    for wrong in (edited(("layers", 0, "weight_quantizer"), "clustered"), edited(("layers", 0, "weight_bits"), ...)):
+        wrong["layers"][0]["weight_quantizer"] = "clustered"
+        message = (
+            "clustered weights are indices of 2 to 7 bits: set weight_bits to that or weight_quantizer to 'uniform'"
+        )
+        assert refusal(json.dumps(wrong)) == f"policy: layer 'a': {message}, got 8 bits"
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate(wrong, policy_json_schema())
+
+
 def test_json_is_one_line_a_layer():
     lines = CompressionPolicy.from_json(json.dumps(VALID)).to_json().splitlines()
     assert lines[0] == "{"
@@ -92,6 +110,7 @@ WRONG_LAYERS = [
     ("weight_bits", 1, "weight_bits: .*greater than or equal to 2, got 1"),
     ("weight_bits", 9, "weight_bits must be 2 to 8, or 16, got 9"),
     ("weight_bits", 17, "weight_bits: .*less than or equal to 16, got 17"),
+    ("weight_quantizer", "kmeans", "weight_quantizer: .*'clustered', got 'kmeans'"),
     ("weight_bits", "8", "weight_bits: .*integer, got '8'"),
     ("activation_bits", 15, "activation_bits must be 2 to 8, or 16, got 15"),
     ("activation_bits", None, "activation_bits: .*integer, got None"),
