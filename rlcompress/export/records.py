@@ -81,6 +81,9 @@ class _Recorder:
     def requantized(self, conv: IntegerConv, to: Requantization) -> nn.Module:
         return _RecordedConv(conv, to)
 
+    def finish(self) -> None:
+        pass
+
 
 def record(stitched: fx.GraphModule) -> Recording:
     """Lower a stitched network to integers and write down every step.

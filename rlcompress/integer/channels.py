@@ -71,6 +71,8 @@ class Layer:
     def thinned(self, rows: Tensor | None) -> IntegerConv:
         """The convolution of some output channels, or of all, and of the input channels that are left."""
         alive = self.source.alive
+        if alive is None and rows is None:
+            return self.conv
         codes = self.conv.codes if rows is None else self.conv.codes[rows]
         if self.conv.groups > 1:
             return replace(self.conv, codes=codes, groups=len(codes) if self._depthwise else self.conv.groups)

@@ -65,3 +65,6 @@ class Engine(Protocol):
 
     def requantized(self, conv: IntegerConv, to: Requantization) -> Step:
         """A step from codes [N, C, H, W], and codes of a residual [N, K, P, Q] if there is one, to codes."""
+
+    def finish(self) -> None:
+        """Prepare what the steps made so far still lack: in one go, which takes less time than among other work."""

@@ -118,7 +118,9 @@ class Lowering:
                 self.codes(node)
         if not isinstance(result, fx.Node):
             raise NetworkError("the network returns several values; wrap it in a module that returns one tensor")
-        return self.program, self.real(result)
+        output = self.real(result)
+        self.engine.finish()
+        return self.program, output
 
     def _once(self, key: object, emit: Callable[[], Any]) -> Any:
         if key not in self.emitted:

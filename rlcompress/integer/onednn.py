@@ -1,6 +1,6 @@
 """The int8 engine: oneDNN's quantized convolution, as `torch.ops.onednn` offers it on CPUs."""
 
-from functools import cache
+from functools import cache, cached_property
 
 import torch
 from torch import Tensor
@@ -20,8 +20,11 @@ class _Conv:
         self.zero_point = conv.zero_point
         self.multiplier = multiplier
         self.weight_zero = torch.zeros(len(multiplier), dtype=torch.int32)
-        # the layout does not depend on the multiplier, and prepacking reads one element by element
-        self.weight = torch.ops.onednn.qconv_prepack(conv.codes, _ONE, 1.0, conv.zero_point, *self.geometry, None)
+
+    @cached_property
+    def weight(self) -> Tensor:
+        """In the operator's own layout, which does not depend on the multiplier (read element by element here)."""
+        return torch.ops.onednn.qconv_prepack(self.conv.codes, _ONE, 1.0, self.zero_point, *self.geometry, None)
 
     def head(self, codes: Tensor) -> tuple[object, ...]:
         """The operator's arguments up to the weight's zero points."""
@@ -73,13 +76,26 @@ class OneDnnEngine:
     code_type = torch.uint8
     overwrites_residuals = True
 
+    def __init__(self) -> None:
+        self._unpacked: list[_Conv] = []
+
     def accumulator(self, conv: IntegerConv) -> Step:
         """See `rlcompress.integer.engines.Engine`."""
-        return _Accumulator(conv)
+        return self._noted(_Accumulator(conv))
 
     def requantized(self, conv: IntegerConv, to: Requantization) -> Step:
         """See `rlcompress.integer.engines.Engine`."""
-        return _Requantized(conv, to)
+        return self._noted(_Requantized(conv, to))
+
+    def finish(self) -> None:
+        """See `rlcompress.integer.engines.Engine`."""
+        for step in self._unpacked:
+            _ = step.weight
+        self._unpacked = []
+
+    def _noted(self, step: "_Accumulator | _Requantized") -> Step:
+        self._unpacked.append(step)
+        return step
 
 
 @cache

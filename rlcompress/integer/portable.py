@@ -71,6 +71,9 @@ class PortableEngine:
         """See `rlcompress.integer.engines.Engine`."""
         return _Requantized(conv, to)
 
+    def finish(self) -> None:
+        """See `rlcompress.integer.engines.Engine`."""
+
 
 def _direct(codes: Tensor) -> AbstractContextManager[None]:
     """On CUDA, products and sums only: cuDNN may choose Winograd or Fourier transforms, or TF32, which round."""
