@@ -3,17 +3,19 @@
     python -m benchmarks.clustering --network cifar_resnet20 --weights W.safetensors --data cifar10:DIR
 
 Prints a row for each width of the weights (activations, the first and the last layer at 8 bits) and both quantizers:
-the metric on the search images (training images) of the final network of ``--repair``, executed in integers, and energy
-and stored weights on accelerators that store indices; nothing where they store none of that width.
+the metric and the clipped KL divergence on the search images (training images) of the final network of ``--repair``,
+executed in integers, and energy and stored weights on accelerators that store indices; nothing where they store none of
+that width.
 """
 
 import argparse
 from collections.abc import Iterator, Sequence
 
 import torch
+from torch import Tensor
 
 from rlcompress import hw_models
-from rlcompress.candidates import TIERS, Candidates
+from rlcompress.candidates import TIERS, Candidates, calibration_images
 from rlcompress.data import DataSplits, load_data
 from rlcompress.evaluation import Evaluator
 from rlcompress.hw_models import HardwareModel
@@ -41,19 +43,23 @@ def rows(
     keep: float,
     accelerators: Sequence[HardwareModel],
 ) -> Iterator[str]:
-    bank = Candidates(network, data.calibration.normalized(slice(None), card.mean, card.std), repair=repair)
+    def load() -> Tensor:
+        return data.calibration.normalized(slice(None), card.mean, card.std)
+
+    bank = Candidates(network, calibration_images(network, repair, card, load), repair=repair)
     network = network.with_densities(bank.densities)
     evaluator = Evaluator(network.graph, data.search, card)
     names = " | ".join(f"{model.name}: uJ, kB" for model in accelerators)
-    yield f"| weights | {evaluator.metric.label} | {names} |\n|---|---|{'---|' * len(accelerators)}"
-    yield f"| dense fp32 | {evaluator.dense.metric:.2f} |{' |' * len(accelerators)}"
+    yield f"| weights | {evaluator.metric.label} | 1000 x KL | {names} |\n|---|---|---|{'---|' * len(accelerators)}"
+    yield f"| dense fp32 | {evaluator.dense.metric:.2f} | |{' |' * len(accelerators)}"
     granularity = "none" if keep == 1.0 else "element"
     settings = [("uniform", 8), *((quantizer, bits) for bits in BITS for quantizer in WEIGHT_QUANTIZERS)]
     for quantizer, bits in settings:
         policy = choices(network, bits, quantizer, granularity, keep)
-        metric = evaluator.score(lower(bank.final(policy))).metric
+        score = evaluator.score(lower(bank.final(policy)))
+        assert score.kl is not None
         cells = [cost_cell(model, network, policy) for model in accelerators]
-        yield f"| W{bits} {quantizer} | {metric:.2f} | {' | '.join(cells)} |"
+        yield f"| W{bits} {quantizer} | {score.metric:.2f} | {1000 * score.kl:.1f} | {' | '.join(cells)} |"
 
 
 def cost_cell(model: HardwareModel, network: TracedNetwork, policy: dict[str, LayerChoice]) -> str:

@@ -45,7 +45,7 @@ class Progress:
         phase: ``sensitivity``, ``search``, ``final`` (finalists on fresh search images; ``rounding`` for the steps of
             their learned rounding) or ``test`` (the front on test images).
         done: steps of the phase.
-        total: steps that the phase will take, or in the phase ``final`` may take; None where only a time limit ends it.
+        total: steps that the phase will take, or with final networks may take; None where only a time limit ends it.
         best_saved_pct: most of the target saved so far by a policy whose measured drop is allowed.
         outcome: the evaluation just made, in the search phase.
     """
@@ -256,6 +256,7 @@ def finished(
     networks: dict[int, IntegerNetwork] = {}
     scores: list[Score] = []
     drops: list[float] = []
+    steps = 0
 
     def measured(positions: list[int]) -> Iterator[float]:
         nonlocal networks
@@ -269,11 +270,19 @@ def finished(
             report(Progress("final", len(chosen), most))
             yield drops[-1]
 
+    def on_step(i: int, n: int) -> None:
+        nonlocal steps
+        steps = n
+        report(Progress("rounding", len(chosen) * n + i, most * n))
+
     if problem.workers == 1:  # other processes cannot call back
-        problem.bank.on_step = lambda i, n: report(Progress("rounding", len(chosen) * n + i, most * n))
+        problem.bank.on_step = on_step
     with problem.finals(fresh, problem.evaluator) as finals:
         judged(outcomes, settings.all_goals, settings.final_shares[0], measured)
     problem.bank.on_step = None
+    if steps:
+        report(Progress("rounding", len(chosen) * steps, len(chosen) * steps))
+    report(Progress("final", len(chosen), len(chosen)))
     return chosen, networks, scores, np.array(drops)
 
 

@@ -29,7 +29,7 @@ def test_every_row_is_damped_least_squares_on_its_own_support(seed, groups):
         for k in range(weight.shape[1]):
             live = mask[g, k]
             best = torch.linalg.lstsq(rows[live].T, (weight[g, k].double() @ rows)[:, None]).solution.flatten()
-            torch.testing.assert_close(fitted[g, k, live].double(), best, atol=2e-3, rtol=1e-3)
+            torch.testing.assert_close(fitted[g, k, live].double(), best, atol=4e-3, rtol=1e-3)
 
 
 def test_without_removal_it_is_the_weight_itself():
