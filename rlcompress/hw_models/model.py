@@ -239,6 +239,10 @@ class HardwareModel:
                 raise HardwareError(
                     f"{self.name}: bits.{key}: runs at most {most} bits, layer {layer!r} asks for {int(bits.max())}"
                 )
+        if batch.weight_quantizer.any():
+            self._check_indices(network, batch)
+
+    def _check_indices(self, network: PreparedNetwork, batch: ChoiceBatch) -> None:
         wrong = np.argwhere((batch.weight_quantizer == CLUSTERED) & (batch.weight_bits > self.widest_index))
         if wrong.size:
             policy, layer = (int(i) for i in wrong[0])

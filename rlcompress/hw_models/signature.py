@@ -130,8 +130,9 @@ def codes_of(batch: ChoiceBatch) -> Codes:
     granularity = batch.granularity.T
     choice = np.zeros((layers + 1, policies), np.uint64)
     removal = np.zeros_like(choice)
-    small = granularity * 1024 + batch.weight_bits.T * 32 + batch.activation_bits.T
-    small = (small + batch.weight_quantizer.T * 16384).astype(np.uint64)
+    small = (granularity * 1024 + batch.weight_bits.T * 32 + batch.activation_bits.T).astype(np.uint64)
+    if batch.weight_quantizer.any():
+        small += batch.weight_quantizer.T.astype(np.uint64) * np.uint64(16384)
     np.multiply(keep, _ODD[3000], out=removal[:-1])
     np.multiply(small, _ODD[3099], out=choice[:-1])
     choice[:-1] += removal[:-1]
