@@ -313,14 +313,12 @@ class Candidates:
         widths = _WIDTHS[quantizer]
 
         def compute() -> dict[str, Tensor]:
-            dense, (outputs, inputs), compensated = (
-                self._dense[layer],
-                self._live(layer, removed),
-                self.repair != "none",
-            )
-            return _packed(
-                compress(dense, outputs, inputs, pruning, widths, quantizer=quantizer, compensated=compensated)
-            )
+            outputs, inputs = self._live(layer, removed)
+            weights = compress(
+                self._dense[layer], outputs, inputs, pruning, widths,
+                quantizer=quantizer, compensated=self.repair != "none",
+            )  # fmt: skip
+            return _packed(weights)
 
         tensors = self.kept([layer, quantizer, *astuple(pruning), *sorted(removed)], compute)
         return {bits: QuantizedWeight(tensors[f"codes {bits}"], tensors[f"scale {bits}"]) for bits in widths}
