@@ -71,7 +71,8 @@ def picture(tables: dict[str, list[Row]]) -> Figure:
     for axes, (name, rows) in zip(figure.subplots(1, len(tables), squeeze=False)[0], tables.items(), strict=True):
         for number, method in enumerate(methods):
             style = {"color": colormaps["tab10"](number), "marker": _MARKERS[number % len(_MARKERS)], "label": method}
-            _draw(axes, [row for row in rows if row["agent"] == method and row["saved_pct"]], style)
+            own = [row for row in rows if row["agent"] == method and row["saved_pct"]]
+            _draw(axes, sorted(own, key=lambda row: float(row["max_drop"])), style)
         axes.set(title=name, xlabel="points lost on test images", ylabel="energy saved, %")
     figure.legend(*axes.get_legend_handles_labels(), loc="outside right upper", frameon=False)
     return figure
