@@ -28,7 +28,7 @@ from rlcompress.network.graph import record_shapes
 from rlcompress.network.layers import bias_of, weighted
 from rlcompress.network.thinning import thinned
 from rlcompress.network.trace import TracedNetwork, trace
-from rlcompress.pruning import filter_classes
+from rlcompress.pruning import filter_classes, voted
 from rlcompress.quantization import QuantizedWeight, fit_ranges, fit_scale, keep_codes, largest_code
 
 _IMAGES = 4
@@ -122,10 +122,10 @@ def _removed(network: TracedNetwork, rng: np.random.Generator) -> list[int]:
     gone: set[int] = set()
     for group in network.structure.groups:
         members = [spec.name for spec in network.layers.values() if spec.coupling == group]
-        scores = {name: network.layer(name).weight.detach().abs() for name in members}
-        ratio = float(rng.choice([0.25, 0.5, 0.75, 1.0]))
-        kept = filter_classes(scores, network.classes, ratio)
-        gone |= {int(c) for name in members for c in network.classes[name]} - kept
+        classes = {name: network.classes[name] for name in members}
+        scores = voted({name: network.layer(name).weight.detach().abs() for name in members}, classes)
+        kept = filter_classes(scores, classes, float(rng.choice([0.25, 0.5, 0.75, 1.0])))
+        gone |= {int(c) for own in classes.values() for c in own} - kept
     return sorted(gone)
 
 

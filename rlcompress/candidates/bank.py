@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, fx, nn
 
 from rlcompress.candidates.checks import (
@@ -39,7 +40,7 @@ from rlcompress.errors import RunError
 from rlcompress.memory import MemoryShares
 from rlcompress.network.layers import WeightedLayer, bias_of, weighted
 from rlcompress.network.trace import TracedNetwork
-from rlcompress.pruning import CRITERIA, NEED_GRADIENTS, filter_classes
+from rlcompress.pruning import CRITERIA, NEED_GRADIENTS, Reader, filter_classes, removal_order, voted
 from rlcompress.quantization import (
     ActivationQuantizer,
     ActivationRange,
@@ -141,6 +142,7 @@ class Candidates:
         nonzero = {name: share for name, (_, share) in stored.items()}
         self.densities = {layer: nonzero[name] for layer, name in network.reads.items()}
         """Layer name -> share of nonzero inputs on the calibration images."""
+        self._scores = Memo(self._filter_scores)
         self._removed = Memo(self._removed_classes)
         memory = memory or MemoryShares()
         self._weights = Memo(self._compress, memory.bank, _stored_bytes)
@@ -302,10 +304,29 @@ class Candidates:
 
     def _removed_classes(self, group: str, pruning: Pruning) -> frozenset[int]:
         """Classes of a coupling group that go when its filters are pruned so."""
-        names = [spec.name for spec in self.network.layers.values() if spec.coupling == group]
-        scores = {name: importance(self._dense[name], pruning.criterion) for name in names}
-        kept = filter_classes(scores, self.network.classes, pruning.keep_ratio, pruning.round_to)
-        return frozenset({int(c) for name in names for c in self.network.classes[name]} - kept)
+        classes = self._coupled(group)
+        kept = filter_classes(self._scores(group, pruning.criterion), classes, pruning.keep_ratio, pruning.round_to)
+        return frozenset(int(c) for own in classes.values() for c in own) - kept
+
+    def _filter_scores(self, group: str, criterion: str) -> dict[int, float]:
+        """How much each class of a coupling group is worth; ``obs`` asks the layers that read it, others its own."""
+        classes = self._coupled(group)
+        removable = {int(c) for own in classes.values() for c in own}
+        readers = self._readers(removable) if criterion == "obs" else []
+        if readers:
+            return {c: float(i) for i, c in enumerate(removal_order(readers, removable))}
+        return voted({name: importance(self._dense[name], criterion) for name in classes}, classes)
+
+    def _coupled(self, group: str) -> dict[str, NDArray[np.int64]]:
+        """Layer name -> classes of its output channels, of the layers of a coupling group."""
+        return {n: self.network.classes[n] for n, spec in self.network.layers.items() if spec.coupling == group}
+
+    def _readers(self, classes: set[int]) -> list[Reader]:
+        """Layers that sum over channels of these classes; a depthwise layer hands them on."""
+        names = [name for name, spec in self.network.layers.items() if spec.groups == 1]
+        seen = {name: list(map(int, self.network.input_classes[name])) for name in names}
+        dense = {name: self._dense[name] for name in names if classes & set(seen[name])}
+        return [Reader(layer.grouped[0], layer.hessian[0], seen[name]) for name, layer in dense.items()]
 
     def _compress(
         self, layer: str, quantizer: str, pruning: Pruning, removed: frozenset[int]
