@@ -19,8 +19,9 @@ import torch
 
 from benchmarks.simulated import Simulated, simulated
 from rlcompress.agents import CompositeAgent
+from rlcompress.planning.planner import joined
 from rlcompress.searches.agent_settings import CompositeSearchSettings
-from rlcompress.searches.surrogate_env import SurrogateEnv, joined
+from rlcompress.searches.surrogate_env import SurrogateEnv
 
 OFF: dict[str, Any] = dict.fromkeys(("double", "dueling", "prioritized", "distributional"), False)
 VARIANTS: dict[str, dict[str, Any]] = {

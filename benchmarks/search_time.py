@@ -85,6 +85,7 @@ def main() -> None:
     clock.timed(Problem, "evaluate_many", "evaluations")
     clock.timed(Evaluator, "score", "scoring images in this process")
     clock.timed(Planner, "_minimised", "planner")
+    clock.timed(Planner, "filled", "planner")
     clock.timed(Surrogate, "_fit", "surrogate's fit")
     clock.timed(SurrogateEnv, "step_wait", "agent: episodes")
     clock.timed(CompositeAgent, "train", "agent: updates")

@@ -1,6 +1,6 @@
 """`Planner`: policies that trade cost against the proxy's error, without looking at an image."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from itertools import cycle, islice
 from typing import Any
@@ -21,15 +21,19 @@ Columns = dict[str, NDArray[Any]]
 Visit = tuple[int, Callable[[ChoiceBatch, int], Columns]]
 """A layer, and what gives its alternatives from a plan."""
 
-Fronts = dict[tuple[object, ...], NDArray[np.intp]]
+Alternatives = tuple[object, ...]
+"""Names what a layer may choose from: the layer, the fields that change, and how many there are."""
+
+Fronts = dict[Alternatives, NDArray[np.intp]]
 """Which alternatives of a layer are worth a look."""
 
 _FILTER = GRANULARITIES.index("filter")
 _SWEEPS = 4
 _WEIGHTS = np.geomspace(300.0, 0.03, 40)  # of the relative proxy error against the logarithm of the cost
 _HALVINGS = 4
-_FILLING_SWEEPS = 2
 _FORBIDDEN = 1e3  # outweighs any saving
+_LEAST_GAIN = 1e-9  # of the logarithm of the cost
+_TINY = 1e-12  # relative error
 
 
 class Planner:
@@ -98,27 +102,38 @@ class Planner:
     def filled(
         self, plan: ChoiceBatch, limit: float, error: Error | None = None, fronts: Fronts | None = None
     ) -> ChoiceBatch:
-        """The plan made cheaper, one layer after the other, as long as its error stays at most ``limit``."""
+        """The plan made cheaper, change by change, as long as its error stays at most ``limit``.
 
-        def objective(costs: Floats, errors: Floats) -> Floats:
-            return costs + _FORBIDDEN * np.maximum(0.0, errors / limit - 1.0)
-
-        return self._minimised(plan, objective, error or self.error, _FILLING_SWEEPS, fronts)
+        Of all layers' changes each time the one is made that saves most of the cost's logarithm for the error that it
+        adds. A plan beyond the limit is first brought within it, as far as one layer after the other can do that.
+        """
+        error, fronts = error or self.error, {} if fronts is None else fronts
+        if error(plan)[0] > limit:
+            plan = self._minimised(
+                plan, lambda costs, errors: costs + _FORBIDDEN * np.maximum(0.0, errors / limit - 1.0), error, fronts
+            )
+        while True:
+            changed = [self._changed(plan, visit, fronts)[1] for visit in self._visits]
+            batch = self.space.snapped(joined([plan, *changed]))
+            costs, errors = self.log_cost(batch), error(batch)
+            gains, added = costs[0] - costs, errors - errors[0]
+            worth = np.where((errors <= limit) & (gains > _LEAST_GAIN), gains / np.maximum(added, _TINY), 0.0)
+            pick = int(np.argmax(worth))
+            if not worth[pick] > 0.0:
+                return plan
+            plan = row(batch, pick)
 
     def descend(
         self, plan: ChoiceBatch, weight: float, error: Error | None = None, fronts: Fronts | None = None
     ) -> ChoiceBatch:
         """The plan changed one layer after the other to make ln(cost) + weight x error less, until nothing changes."""
-        return self._minimised(
-            plan, lambda costs, errors: costs + weight * errors, error or self.error, _SWEEPS, fronts
-        )
+        return self._minimised(plan, lambda costs, errors: costs + weight * errors, error or self.error, fronts)
 
     def _minimised(
         self,
         plan: ChoiceBatch,
         objective: Callable[[Floats, Floats], Floats],
         error: Error,
-        sweeps: int,
         fronts: Fronts | None,
     ) -> ChoiceBatch:
         """The plan changed one layer after the other to make the objective of logarithmic costs and errors less.
@@ -128,23 +143,29 @@ class Planner:
         """
         fronts = {} if fronts is None else fronts
         unchanged = 0
-        for layer, variants in islice(cycle(self._visits), sweeps * len(self._visits)):
-            columns = variants(plan, layer)
-            count = len(next(iter(columns.values())))
-            key = (layer, *columns, count)
-            kept = fronts.get(key, np.arange(count))
-            batch = repeated(plan, len(kept))
-            for name, values in columns.items():
-                getattr(batch, name)[:, layer] = values[kept]
+        for visit in islice(cycle(self._visits), _SWEEPS * len(self._visits)):
+            alternatives, batch = self._changed(plan, visit, fronts)
             batch = self.space.snapped(batch)
             costs, errors = self.log_cost(batch), error(batch)
-            if key not in fronts:
-                fronts[key] = undominated(errors, costs)
+            if alternatives not in fronts:
+                fronts[alternatives] = undominated(errors, costs)
             before, plan = plan, row(batch, int(np.argmin(objective(costs, errors))))
             unchanged = unchanged + 1 if same(plan, before) else 0
             if unchanged == len(self._visits):
                 break
         return plan
+
+    def _changed(self, plan: ChoiceBatch, visit: Visit, fronts: Fronts) -> tuple[Alternatives, ChoiceBatch]:
+        """What a visit may make of a plan, not snapped, without what is known to be beaten; and under which name."""
+        layer, variants = visit
+        columns = variants(plan, layer)
+        count = len(next(iter(columns.values())))
+        alternatives = (layer, *columns, count)
+        kept = fronts.get(alternatives, np.arange(count))
+        batch = repeated(plan, len(kept))
+        for name, values in columns.items():
+            getattr(batch, name)[:, layer] = values[kept]
+        return alternatives, batch
 
     @cached_property
     def _visits(self) -> list[Visit]:
@@ -194,3 +215,8 @@ def same(a: ChoiceBatch, b: ChoiceBatch) -> bool:
 def repeated(plan: ChoiceBatch, count: int) -> ChoiceBatch:
     """``count`` copies of a batch of one; arrays of its own."""
     return ChoiceBatch(*(getattr(plan, name).repeat(count, 0) for name in ChoiceBatch.__slots__))
+
+
+def joined(policies: Sequence[ChoiceBatch]) -> ChoiceBatch:
+    """Policies one after the other."""
+    return ChoiceBatch(*(np.concatenate([getattr(p, name) for p in policies]) for name in ChoiceBatch.__slots__))

@@ -1,6 +1,6 @@
 """`SurrogateEnv`: many cheap episodes at once, judged by the hardware model and the surrogate's drops."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from stable_baselines3.common.vec_env import VecEnv
 from rlcompress.envs import Absolute, Actions, Episodes, FlatActions, Problem, Residual, policy_id
 from rlcompress.envs.flat_actions import COLUMNS
 from rlcompress.envs.observation import FIELDS, LIMIT, SIZE
-from rlcompress.planning.planner import row
+from rlcompress.planning.planner import joined, row
 from rlcompress.spec import ChoiceBatch
 
 Observations = NDArray[np.float32]
@@ -138,8 +138,3 @@ class SurrogateEnv(VecEnv):
     def env_is_wrapped(self, wrapper_class: Any, indices: Any = None) -> list[bool]:
         """There are no wrappers; returns are told as a ``Monitor`` tells them."""
         return [False] * len(list(self._get_indices(indices)))
-
-
-def joined(policies: Sequence[ChoiceBatch]) -> ChoiceBatch:
-    """Policies one after the other."""
-    return ChoiceBatch(*(np.concatenate([getattr(p, name) for p in policies]) for name in ChoiceBatch.__slots__))

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rlcompress.planning import ChoiceSpace, Planner, Proxy
-from rlcompress.planning.planner import row, same
+from rlcompress.planning.planner import repeated, row, same
 from rlcompress.spec import ChoiceBatch, NetworkStructure
 from tests.planning.structures import CHAIN, RESIDUAL, random_table
 
@@ -71,6 +71,38 @@ def test_plans_are_close_to_the_best_of_all_policies(seed):
         best = errors[cheaper].min()
         assert best <= planner.error(plan)[0] * (1 + 1e-9)
         assert planner.error(plan)[0] <= 1.1 * best + 1e-6
+
+
+@given(seed=st.integers(0, 1000), limit=st.floats(1e-3, 0.3))
+@settings(max_examples=10, deadline=None)
+def test_filling_leaves_no_cheaper_change_within_the_limit(seed, limit):
+    planner = planner_of(RESIDUAL, seed, min_bits=4, min_keep_ratio=0.5)
+    careful, bold = planner.path[0], planner.path[-1]
+    for start in (careful, bold):
+        plan = planner.filled(start, limit)
+        if planner.error(careful)[0] <= limit:
+            assert planner.error(plan)[0] <= limit
+        if planner.error(start)[0] <= limit:
+            assert planner.log_cost(plan)[0] <= planner.log_cost(start)[0]
+        again = planner.filled(plan, limit)
+        assert same(again, plan) or planner.error(plan)[0] > limit
+
+
+def test_filling_spends_the_limit_where_it_saves_most():
+    planner = planner_of(CHAIN, 3, granularities=(), min_bits=7)
+    careful = planner.path[0]
+    changes = []
+    for field in ("weight_bits", "activation_bits"):
+        for layer in (1, 2):
+            change = repeated(careful, 1)
+            getattr(change, field)[0, layer] = 7
+            change = planner.space.snapped(change)
+            gain = planner.log_cost(careful)[0] - planner.log_cost(change)[0]
+            added = planner.error(change)[0] - planner.error(careful)[0]
+            if not same(change, careful):
+                changes.append((gain / max(added, 1e-12), change))
+    best = max(changes, key=lambda pair: pair[0])[1]
+    assert same(planner.filled(careful, float(planner.error(best)[0]) * (1 + 1e-9)), best)
 
 
 def test_without_anything_to_choose_the_path_is_one_plan():

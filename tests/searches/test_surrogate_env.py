@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from rlcompress.envs import CompressionEnv, Problem, ResidualAction, policy_id
-from rlcompress.searches.surrogate_env import SurrogateEnv, joined
+from rlcompress.planning.planner import joined
+from rlcompress.searches.surrogate_env import SurrogateEnv
 from tests.conftest import Digits
 
 

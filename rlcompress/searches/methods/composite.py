@@ -9,11 +9,11 @@ import numpy as np
 
 from rlcompress.agents import CompositeAgent, CompositeSettings, load_agent, save_agent
 from rlcompress.envs import Problem, policy_id
-from rlcompress.planning.planner import Error, row
+from rlcompress.planning.planner import Error, joined, row
 from rlcompress.searches.agent_settings import CompositeSearchSettings
 from rlcompress.searches.methods.base import KNOWN_IN_A_ROW, planned, transitions_within
 from rlcompress.searches.settings import SearchSettings
-from rlcompress.searches.surrogate_env import SurrogateEnv, joined
+from rlcompress.searches.surrogate_env import SurrogateEnv
 from rlcompress.searches.watch import Watch
 from rlcompress.spec import ChoiceBatch
 
