@@ -31,8 +31,7 @@ _FILTER = GRANULARITIES.index("filter")
 _SWEEPS = 4
 _WEIGHTS = np.geomspace(300.0, 0.03, 40)  # of the relative proxy error against the logarithm of the cost
 _HALVINGS = 4
-_FORBIDDEN = 1e3  # outweighs any saving
-_LEAST_GAIN = 1e-9  # of the logarithm of the cost
+_LEAST_CHANGE = 1e-9  # of the cost's logarithm, or of the error's part; sums differ from batch to batch by less
 _TINY = 1e-12  # relative error
 
 
@@ -105,23 +104,33 @@ class Planner:
         """The plan made cheaper, change by change, as long as its error stays at most ``limit``.
 
         Of all layers' changes each time the one is made that saves most of the cost's logarithm for the error that it
-        adds. A plan beyond the limit is first brought within it, as far as one layer after the other can do that.
+        adds. A plan beyond the limit is first brought within it by those that cost least for the error they take away,
+        if any do.
         """
         error, fronts = error or self.error, {} if fronts is None else fronts
-        if error(plan)[0] > limit:
-            plan = self._minimised(
-                plan, lambda costs, errors: costs + _FORBIDDEN * np.maximum(0.0, errors / limit - 1.0), error, fronts
-            )
         while True:
-            changed = [self._changed(plan, visit, fronts)[1] for visit in self._visits]
-            batch = self.space.snapped(joined([plan, *changed]))
-            costs, errors = self.log_cost(batch), error(batch)
+            batch, costs, errors = self._single_changes(plan, error, fronts)
             gains, added = costs[0] - costs, errors - errors[0]
-            worth = np.where((errors <= limit) & (gains > _LEAST_GAIN), gains / np.maximum(added, _TINY), 0.0)
-            pick = int(np.argmax(worth))
-            if not worth[pick] > 0.0:
+            if errors[0] > limit:
+                useful = added < -_LEAST_CHANGE * errors[0]
+                worth = gains / np.minimum(-added, errors[0] - limit).clip(_TINY)
+            else:
+                useful = (errors <= limit) & (gains > _LEAST_CHANGE)
+                worth = gains / added.clip(_TINY)
+            if not useful.any():
                 return plan
-            plan = row(batch, pick)
+            plan = row(batch, int(np.argmax(np.where(useful, worth, -np.inf))))
+
+    def _single_changes(self, plan: ChoiceBatch, error: Error, fronts: Fronts) -> tuple[ChoiceBatch, Floats, Floats]:
+        """The plan and all that one visit makes of it, with logarithmic costs and errors."""
+        parts = [self._changed(plan, visit, fronts) for visit in self._visits]
+        batch = self.space.snapped(joined([plan, *(part for _, part in parts)]))
+        costs, errors = self.log_cost(batch), error(batch)
+        stops = np.cumsum([1, *(part.shape[0] for _, part in parts)])
+        for (alternatives, _), start, stop in zip(parts, stops[:-1], stops[1:], strict=True):
+            if alternatives not in fronts:
+                fronts[alternatives] = undominated(errors[start:stop], costs[start:stop])
+        return batch, costs, errors
 
     def descend(
         self, plan: ChoiceBatch, weight: float, error: Error | None = None, fronts: Fronts | None = None

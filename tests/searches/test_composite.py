@@ -16,7 +16,7 @@ def _search(problem: Problem) -> _Search:
 def test_nothing_dearer_than_the_plan_by_the_same_draw_is_evaluated(problem: Problem) -> None:
     search = _search(problem)
     for _ in range(3):
-        plan, policy, source = search._drawn(1.0, problem.planner.path[::8])
+        plan, policy, source = search._proposed(1.0, problem.planner.path[::8])
         assert problem.log_cost(policy)[0] <= problem.log_cost(plan)[0]
         assert (source == "planner") == same(plan, policy)
 
@@ -31,7 +31,7 @@ def test_the_agents_policy_is_evaluated_where_the_plan_is_dearer(
         return careful
 
     monkeypatch.setattr(problem.planner, "within", within)
-    plan, policy, source = search._drawn(1.0, problem.planner.path)
+    plan, policy, source = search._proposed(1.0, problem.planner.path)
     assert same(plan, careful)
     assert source == "composite"
     assert problem.log_cost(policy)[0] < problem.log_cost(careful)[0] - 0.1

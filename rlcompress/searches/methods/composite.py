@@ -2,8 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
-from itertools import cycle, islice
+from itertools import count, cycle, islice
 
 import numpy as np
 
@@ -12,6 +11,7 @@ from rlcompress.envs import Problem, policy_id
 from rlcompress.planning.planner import Error, joined, row
 from rlcompress.searches.agent_settings import CompositeSearchSettings
 from rlcompress.searches.methods.base import KNOWN_IN_A_ROW, planned, transitions_within
+from rlcompress.searches.methods.plans import asked
 from rlcompress.searches.settings import SearchSettings
 from rlcompress.searches.surrogate_env import SurrogateEnv
 from rlcompress.searches.watch import Watch
@@ -24,9 +24,9 @@ _PENALTY = 1.0  # of the error's logarithm beyond the limit, where nothing compl
 def composite(problem: Problem, settings: SearchSettings, watch: Watch, *, cold: bool = False) -> None:
     """Rounds of cheap episodes on the surrogate, each followed by real evaluations.
 
-    What is evaluated is found by Thompson sampling (Biometrika 1933): a surrogate is drawn from its posterior, and the
-    cheapest policy within the allowed drop by it is taken, be it the planner's or the agent's. So an agent that adds
-    nothing leaves `tsdp`. Cold, there is no planner: actions are absolute, nothing is cloned or completed.
+    What is evaluated is the cheapest policy within the allowed drop by the surrogate as `tsdp` takes it in turn, be it
+    the planner's or the agent's. So an agent that adds nothing leaves `tsdp`. Cold, there is no planner: actions are
+    absolute, nothing is cloned or completed.
     """
     how = CompositeSearchSettings.of(problem.network.name).with_changes(settings.agent_settings)
     if cold:
@@ -41,7 +41,7 @@ class _Search:
 
     def __init__(self, problem: Problem, settings: SearchSettings, how: CompositeSearchSettings, cold: bool) -> None:
         self._problem, self._goals, self._how, self._cold = problem, settings.candidate_goals, how, cold
-        self._turns = cycle(self._goals)
+        self._turns, self._numbers = cycle(self._goals), count()
         self._generator = np.random.default_rng(settings.seed)
         self._env = SurrogateEnv(problem, how.episodes, residual=how.residual, shaping=how.shaping, seed=settings.seed)
         self._trained = settings.agent_from is not None
@@ -76,12 +76,12 @@ class _Search:
             self._train(watch)
             finished = self._env.take()
             goals = list(islice(self._turns, self._how.batch))
-            drawn = [self._drawn(goal, finished) for goal in goals]
-            chosen = {policy_id(policy): (policy, source) for _, policy, source in drawn}
+            proposed = [self._proposed(goal, finished) for goal in goals]
+            chosen = {policy_id(policy): (policy, source) for _, policy, source in proposed}
             known = known + 1 if chosen.keys() <= self._problem.outcomes.keys() else 0
             for source in ("planner", "composite"):
                 self._problem.evaluate_many([policy for policy, own in chosen.values() if own == source], source)
-            plans = [(goal, plan) for goal, (plan, _, _) in zip(goals, drawn, strict=True)]
+            plans = [(goal, plan) for goal, (plan, _, _) in zip(goals, proposed, strict=True)]
             self._env.set_plans(plans + self._path_plans())
 
     def _first_plan(self, goal: float) -> ChoiceBatch:
@@ -101,11 +101,10 @@ class _Search:
         steps = self._how.rounds * self._how.episodes * len(self._problem.space.layers)
         self.agent.learn(steps, callback=watch.callbacks, reset_num_timesteps=False)
 
-    def _drawn(self, goal: float, finished: Sequence[ChoiceBatch]) -> tuple[ChoiceBatch, ChoiceBatch, str]:
-        """By one drawn surrogate: the plan, the policy to evaluate, and whose it is."""
-        surrogate, planner = self._problem.surrogate, self._problem.planner
-        error = partial(surrogate.error, parameters=surrogate.sampled(self._generator))
-        limit = surrogate.error_at(goal)
+    def _proposed(self, goal: float, finished: Sequence[ChoiceBatch]) -> tuple[ChoiceBatch, ChoiceBatch, str]:
+        """By the surrogate of one turn: the plan, the policy to evaluate, and whose it is."""
+        planner = self._problem.planner
+        error, limit = asked(self._problem.surrogate, goal, next(self._numbers) // len(self._goals), self._generator)
         if self._cold:
             return self._first_plan(goal), self._best(finished, error, limit), "composite"
         plan = planner.within(limit, error)

@@ -8,6 +8,7 @@ import numpy as np
 
 from rlcompress.envs import Problem
 from rlcompress.planning import Knapsack, Surrogate
+from rlcompress.planning.planner import Error
 from rlcompress.searches.methods.base import planned, propose_all
 from rlcompress.searches.settings import SearchSettings
 from rlcompress.searches.watch import Watch
@@ -16,6 +17,8 @@ from rlcompress.spec import ChoiceBatch
 _STEP = 0.01  # of the logarithm of the error, between neighbouring proposals
 _REACH = 1.0  # of the same logarithm, to both sides of the allowed drop
 _LIMITS = 12
+_SPREAD = 0.4  # of a goal's logarithm, to both sides
+_GOLDEN = (5**0.5 - 1.0) / 2.0  # whose multiples fill the unit interval evenly
 
 
 def dp(problem: Problem, settings: SearchSettings, watch: Watch) -> None:
@@ -50,16 +53,29 @@ def _slope_only(problem: Problem) -> Surrogate:
 
 
 def tsdp(problem: Problem, settings: SearchSettings, watch: Watch) -> None:
-    """Planning on the surrogate that every evaluation corrects, its parameters drawn from their posterior."""
+    """Planning on the surrogate that every evaluation corrects.
+
+    In turn by parameters drawn from their posterior (Thompson, Biometrika 1933), which tries what may be better than
+    it seems, and by their mean for drops around the allowed one, which follows the front as it is known.
+    """
     planned(problem, settings)
-    propose_all(problem, _sampled_plans(problem, settings), "tsdp")
+    propose_all(problem, _corrected_plans(problem, settings), "tsdp")
 
 
-def _sampled_plans(problem: Problem, settings: SearchSettings) -> Iterator[ChoiceBatch]:
+def _corrected_plans(problem: Problem, settings: SearchSettings) -> Iterator[ChoiceBatch]:
     generator = np.random.default_rng(settings.seed)
-    surrogate = problem.surrogate
-    while True:
+    for turn in count():
         for goal in settings.candidate_goals:
-            parameters = surrogate.sampled(generator)
-            limit = surrogate.error_at(goal)
-            yield problem.planner.within(limit, partial(surrogate.error, parameters=parameters))
+            error, limit = asked(problem.surrogate, goal, turn, generator)
+            yield problem.planner.within(limit, error)
+
+
+def asked(surrogate: Surrogate, goal: float, turn: int, generator: np.random.Generator) -> tuple[Error, float]:
+    """The error that a plan for a goal is made by in a turn, and its limit; see `tsdp`.
+
+    The drops of the mean's turns are evenly spread around the goal, each far from those of the turns before it.
+    """
+    drawn = turn % 2 == 1
+    parameters = surrogate.sampled(generator) if drawn else None
+    place = 0.0 if drawn else 2.0 * (turn // 2 * _GOLDEN % 1.0) - 1.0
+    return partial(surrogate.error, parameters=parameters), surrogate.error_at(goal * float(np.exp(_SPREAD * place)))

@@ -1,0 +1,30 @@
+import numpy as np
+import pytest
+
+from rlcompress.envs import Problem
+from rlcompress.searches.methods.plans import asked
+
+
+@pytest.fixture
+def measured(problem: Problem) -> Problem:
+    problem.plan(1.0)
+    return problem
+
+
+def test_every_other_turn_goes_by_the_mean_for_drops_spread_around_the_goal(measured: Problem) -> None:
+    generator, surrogate = np.random.default_rng(0), measured.surrogate
+    path = measured.planner.path[10]
+    turns = [asked(surrogate, 1.0, turn, generator) for turn in range(0, 40, 2)]
+    assert all(error(path)[0] == surrogate.error(path)[0] for error, _ in turns)
+    limits = np.array([limit for _, limit in turns])
+    assert limits[0] == surrogate.error_at(np.exp(-0.4))
+    assert surrogate.error_at(1.3) < limits.max() <= surrogate.error_at(np.exp(0.4))
+    assert len(np.unique(limits)) > 8
+
+
+def test_the_others_go_by_drawn_parameters_for_the_goal_itself(measured: Problem) -> None:
+    generator, surrogate = np.random.default_rng(0), measured.surrogate
+    path = measured.planner.path[10]
+    turns = [asked(surrogate, 1.0, turn, generator) for turn in range(1, 11, 2)]
+    assert {limit for _, limit in turns} == {surrogate.error_at(1.0)}
+    assert len({float(error(path)[0]) for error, _ in turns}) == 5
