@@ -1,15 +1,13 @@
 """Bars of the bank and of worker processes."""
 
-import multiprocessing
 import time
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-import torch
-
 from benchmarks.evaluation.engines import in_dense_images
 from benchmarks.evaluation.subjects import Subject, Subjects
+from rlcompress.candidates import Candidates
 from rlcompress.compensation import input_hessians
 from rlcompress.evaluation import Evaluator, Score, Scorer
 from rlcompress.spec import LayerChoice
@@ -33,23 +31,29 @@ def _peak_kb() -> int:
     return int(next(line for line in lines if line.startswith("VmHWM")).split()[1])
 
 
-def _fill(subjects: Subjects, name: str) -> tuple[float, float]:
-    torch.set_num_threads(1)
-    subject = subjects.get(name)
-    dense, bank = {layer: LayerChoice() for layer in subject.network.layers}, subject.bank
-    started = time.process_time()
-    for keep in KEEP_RATIOS:
-        choice = LayerChoice(granularity="element", keep_ratio=keep) if keep < 1.0 else LayerChoice()
-        for layer in subject.network.layers:
-            bank.weights(layer, {**dense, layer: choice})
-    return time.process_time() - started, _peak_kb() / 1e6
+@dataclass(frozen=True)
+class _Fill:
+    """Makes options of every layer and tells the CPU seconds and the peak GB of its process."""
+
+    bank: Candidates
+
+    def __call__(self, keep_ratios: tuple[float, ...]) -> tuple[float, float]:
+        layers, started = self.bank.network.layers, time.process_time()
+        dense = {layer: LayerChoice() for layer in layers}
+        for keep in keep_ratios:
+            choice = LayerChoice(granularity="element", keep_ratio=keep) if keep < 1.0 else LayerChoice()
+            for layer in layers:
+                self.bank.weights(layer, {**dense, layer: choice})
+        return time.process_time() - started, _peak_kb() / 1e6
 
 
 @cache
 def filled(subjects: Subjects, name: str) -> tuple[float, float]:
-    """CPU seconds of 35 options of every layer, Hessians at hand, and the peak GB of a process that does this."""
-    with multiprocessing.get_context("spawn").Pool(1) as pool:
-        return pool.apply(_fill, (subjects, name))
+    """CPU seconds of 35 options of every layer, Hessians at hand, and the peak GB of a worker that does this."""
+    subject = subjects.get(name)
+    bank = Candidates(subject.network, subject.calibration)  # that knows no layer yet
+    with WorkerPool(_Fill(bank), 1) as pool:
+        return next(pool.map([KEEP_RATIOS]))
 
 
 @dataclass(frozen=True)

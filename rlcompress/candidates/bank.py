@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from torch import Tensor, fx, nn
 
 from rlcompress.candidates.checks import (
-    check_activations,
     check_applies,
     check_calibration,
     check_hessians,
@@ -21,8 +20,9 @@ from rlcompress.candidates.final import TUNING_IMAGES, Finisher, OnStep
 from rlcompress.candidates.fingerprint import bank_fingerprint
 from rlcompress.candidates.layer import DenseLayer, Pruning, compress, importance
 from rlcompress.candidates.memo import Memo
+from rlcompress.candidates.samples import stored_samples
 from rlcompress.candidates.store import BankStore, Key
-from rlcompress.candidates.template import StoredTensors, lean_copy, quantizable, quantizer_name, with_modules
+from rlcompress.candidates.template import lean_copy, quantizable, quantizer_name, with_modules
 from rlcompress.candidates.tiers import check_tier
 from rlcompress.compensation import (
     InputHessians,
@@ -54,7 +54,6 @@ from rlcompress.spec import REFERENCE_BITS, LayerChoice
 
 _WIDTHS = {"uniform": (2, 3, 4, 5, 6, 7, 8, REFERENCE_BITS), "clustered": (2, 3, 4, 5, 6, 7)}
 _CORRECTED_SHARE = 4  # of the bank's memory that corrected layers take beside it; each has codes of one width
-_RANGE_SAMPLES = 32768  # values per tensor that activation ranges are fitted on
 CORRECTIONS = ("paired", "local")
 """How stitched networks get the dense network's moments; final ones are always paired."""
 
@@ -136,7 +135,7 @@ class Candidates:
         self.learning_images = len(finishing) if repair == "t2" else 0
         """How many images learned rounding looks at."""
         self._finisher = Finisher(self._template, finishing, self._moments, correction_images)
-        stored = _stored_samples(self._template, set(network.reads.values()), self._images)
+        stored = stored_samples(self._template, set(network.reads.values()), self._images)
         widths = _WIDTHS["uniform"]
         self._ranges = {name: fit_ranges(samples, widths, range_norm) for name, (samples, _) in stored.items()}
         nonzero = {name: share for name, (_, share) in stored.items()}
@@ -383,18 +382,3 @@ def _stored_bytes(weights: dict[int, QuantizedWeight]) -> int:
 
 def _module_bytes(module: nn.Module) -> int:
     return sum(tensor.nbytes for tensor in (*module.parameters(), *module.buffers()))
-
-
-@torch.no_grad()
-def _stored_samples(graph: fx.GraphModule, names: set[str], images: Tensor) -> dict[str, tuple[Tensor, float]]:
-    """Stored tensor -> a sample of its values, and the share of them that is not zero."""
-    run = StoredTensors(graph, names, lambda name, x: (_samples(name, x), float((x != 0).float().mean())))
-    run.run(images)
-    return run.values
-
-
-def _samples(name: str, values: Tensor) -> Tensor:
-    """An evenly spread sample of a tensor's values, which does not hold the tensor."""
-    check_activations(name, values)
-    flat = values.flatten()
-    return flat[:: max(1, len(flat) // _RANGE_SAMPLES)].clone()

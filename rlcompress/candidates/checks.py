@@ -44,7 +44,8 @@ def check_activations(name: str, values: Tensor) -> None:
     Raises:
         DataError: one is not finite or too large for float32 to compute with.
     """
-    if not bool((values.abs() <= _LARGEST).all()):
+    least, most = values.aminmax()
+    if not (least >= -_LARGEST and most <= _LARGEST):
         raise DataError(
             f"calibration images give values that are not finite or beyond {_LARGEST:g} at {name!r}; check weights "
             "and mean/std"

@@ -122,7 +122,8 @@ def compress(
     gradient = layer.statistics.gradient
     if gradient is not None:
         gradient = gradient[alive][:, rows][..., columns]
-    mask = pruning.mask(LayerStatistics(weight, hessian, int(inputs.sum()), gradient))
+    statistics = LayerStatistics(weight, hessian, int(inputs.sum()), gradient)
+    mask = pruning.mask(statistics)
     weight = refit(weight, mask, hessian) if compensated else weight * mask
     if quantizer == "clustered":
         importance = hessian.diagonal(dim1=1, dim2=2)[:, None] if compensated else torch.ones(())
@@ -131,7 +132,10 @@ def compress(
         scale = torch.stack([fit_scale(weight.flatten(0, 1), bits) for bits in widths])
         nearest = nearest_integer([largest_code(bits) for bits in widths])
     steps = scale.view(len(widths), *weight.shape[:2])
-    codes = obs_sweep(weight, mask, steps, nearest, hessian) if compensated else nearest(weight / steps[..., None])
+    if compensated:
+        codes = obs_sweep(weight, mask, steps, nearest, hessian.diagonal(dim1=1, dim2=2), statistics.inverse)
+    else:
+        codes = nearest(weight / steps[..., None])
     codes = codes.flatten(1, 2)
     return {bits: _scattered(layer, outputs, columns, codes[i], scale[i], bits) for i, bits in enumerate(widths)}
 
@@ -148,7 +152,7 @@ def _scattered(
     layer: DenseLayer, outputs: Tensor, columns: Tensor, codes: Tensor, scale: Tensor, bits: int
 ) -> QuantizedWeight:
     full = torch.zeros(len(outputs), len(columns), dtype=torch.int8 if bits <= 8 else torch.int16)
-    full[outputs.nonzero(), columns.nonzero().T] = codes.to(full.dtype)
+    full.masked_scatter_(outputs[:, None] & columns, codes.to(full.dtype))
     scales = torch.ones(len(outputs))
     scales[outputs] = scale
     return QuantizedWeight(full.view(layer.weight.shape), scales)

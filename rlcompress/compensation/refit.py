@@ -31,15 +31,16 @@ def refit(weight: Tensor, mask: Tensor, hessian: Tensor) -> Tensor:
     damping = DAMPING * hessian.diagonal(dim1=1, dim2=2).mean(1).clamp_min(tiny)
     damped = hessian + torch.diag_embed(damping[:, None].expand(-1, hessian.shape[1]))
     power = damped.diagonal(dim1=1, dim2=2)[:, None, :]
-    fitted = weight * mask
-    residual = (weight - fitted) @ damped * mask
+    kept = mask.to(weight.dtype)
+    fitted = weight * kept
+    residual = ((weight - fitted) @ damped).mul_(kept)
     step = residual / power
     descent = (residual * step).sum(2, keepdim=True)
     for _ in range(_STEPS):
-        product = step @ damped * mask
-        length = descent / (step * product).sum(2, keepdim=True).clamp_min(tiny)
-        fitted = fitted + length * step
-        residual = residual - length * product
-        before, descent = descent, (residual.square() / power).sum(2, keepdim=True)
-        step = residual / power + descent / before.clamp_min(tiny) * step
+        product = (step @ damped).mul_(kept)
+        length = descent / (step * product).sum(2, keepdim=True).clamp_min_(tiny)
+        fitted.add_(length * step)
+        residual.sub_(product.mul_(length))
+        before, descent = descent, residual.square().div_(power).sum(2, keepdim=True)
+        step.mul_(descent / before.clamp_min_(tiny)).add_(residual / power)
     return fitted

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from rlcompress.errors import RunError
-from rlcompress.pruning.statistics import LayerStatistics, inverse_factor
+from rlcompress.pruning.statistics import LayerStatistics
 
 Criterion = Callable[[LayerStatistics], Tensor]
 
@@ -32,7 +32,7 @@ def activation_aware(layer: LayerStatistics) -> Tensor:
 
 def obs(layer: LayerStatistics) -> Tensor:
     """w_j^2 / [H^-1]_jj, the squared output error when the others of the row make up (Hassibi & Stork, NIPS 1992)."""
-    inverse_diagonal = inverse_factor(layer.hessian).square().sum(1)
+    inverse_diagonal = layer.inverse.diagonal(dim1=1, dim2=2).to(layer.weight.dtype)
     return layer.weight.square() / inverse_diagonal[:, None, :]
 
 

@@ -31,11 +31,14 @@ def element_mask(importance: Tensor, keep_ratio: float) -> Tensor:
     """Keep the most important single weights of a layer (unstructured pruning).
 
     Returns:
-        Exactly ``keep_count(numel, keep_ratio)`` weights are kept.
+        Exactly ``keep_count(numel, keep_ratio)`` weights are kept, of equal ones the first.
     """
-    kept = importance.flatten().argsort(descending=True, stable=True)[: keep_count(importance.numel(), keep_ratio)]
-    mask = torch.zeros(importance.numel(), dtype=torch.bool)
-    mask[kept] = True
+    scores, count = importance.flatten(), keep_count(importance.numel(), keep_ratio)
+    if count == len(scores):
+        return everything(importance, keep_ratio)
+    least = scores.kthvalue(len(scores) - count + 1).values  # of those kept; a fraction of the time of sorting
+    mask = scores > least
+    mask[(scores == least).nonzero()[: count - int(mask.sum()), 0]] = True
     return mask.view_as(importance)
 
 

@@ -1,6 +1,7 @@
 """What importance criteria may look at."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -8,7 +9,7 @@ from torch import Tensor
 DAMPING = 0.01  # of the mean diagonal, as in GPTQ (Frantar et al., ICLR 2023)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class LayerStatistics:
     """One layer's weight and what calibration images say about it.
 
@@ -24,9 +25,14 @@ class LayerStatistics:
     inputs: int
     gradient: Tensor | None = None
 
+    @cached_property
+    def inverse(self) -> Tensor:
+        """`damped_inverse` of the Hessian, which criteria and the OBS sweep share."""
+        return damped_inverse(self.hessian)
 
-def inverse_factor(hessian: Tensor) -> Tensor:
-    """Upper Cholesky factor U of the damped inverse, H^-1 = U^T U.
+
+def damped_inverse(hessian: Tensor) -> Tensor:
+    """Inverse of the damped Hessian, [G, D, D] float64.
 
     Args:
         hessian: [G, D, D], symmetric and positive semidefinite. Inputs that are always zero get a unit diagonal.
@@ -34,5 +40,4 @@ def inverse_factor(hessian: Tensor) -> Tensor:
     diagonal = hessian.diagonal(dim1=1, dim2=2)
     damping = DAMPING * diagonal.mean(1, keepdim=True)
     damped = hessian + torch.diag_embed(damping + torch.where(diagonal + damping > 0, 0.0, 1.0))
-    inverse = torch.cholesky_inverse(torch.linalg.cholesky(damped.double()))
-    return torch.linalg.cholesky(inverse, upper=True).float()
+    return torch.cholesky_inverse(torch.linalg.cholesky(damped.double()))

@@ -63,3 +63,11 @@ def test_codebooks_are_finite_and_as_small_as_asked_for(name, power):
             assert compressed.dequantized().isfinite().all()
             assert (compressed.scale > 0).all()
             assert len(compressed.codes.unique()) <= 2**bits
+
+
+@pytest.mark.parametrize("pruning", [Pruning("none", 1.0, "obs"), Pruning("element", 0.5, "obs")])
+def test_a_depthwise_layer_may_lose_every_channel(pruning):
+    layer = DenseLayer(torch.ones(6, 1, 3, 3), torch.eye(9).repeat(6, 1, 1))
+    none, one = torch.zeros(6, dtype=torch.bool), torch.ones(1, dtype=torch.bool)
+    compressed = compress(layer, none, one, pruning, (2, 8))
+    assert all(not weight.codes.any() and (weight.scale == 1).all() for weight in compressed.values())

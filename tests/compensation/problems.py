@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+from rlcompress.pruning.statistics import damped_inverse
+
 
 def random_layer(seed: int, groups: int = 1, rows: int = 8, columns: int = 18) -> tuple[Tensor, Tensor, Tensor]:
     """Weight [G, rows, D], inputs [G, D, columns] whose rows are correlated, and their Hessian X X^T / columns."""
@@ -17,3 +19,8 @@ def random_layer(seed: int, groups: int = 1, rows: int = 8, columns: int = 18) -
 def output_error(difference: Tensor, hessian: Tensor) -> float:
     """Mean squared error of the outputs, trace(d H d^T)."""
     return float(torch.einsum("gkd,gde,gke->", difference.double(), hessian.double(), difference.double()))
+
+
+def inputs_of(hessian: Tensor) -> tuple[Tensor, Tensor]:
+    """What `obs_sweep` wants of the inputs: their power and the damped inverse."""
+    return hessian.diagonal(dim1=1, dim2=2), damped_inverse(hessian)

@@ -12,6 +12,8 @@ LAYERS = {
     "asymmetric": nn.Conv2d(4, 5, (1, 3), padding=(0, 1), stride=(2, 1)),
     "grouped": conv(4, 6, groups=2),
     "depthwise": conv(4, 4, groups=4),
+    "wide padding": conv(4, 5, padding=7),
+    "wide padding, strided": conv(4, 5, 5, padding=9, stride=3, dilation=2),
     "same": conv(4, 5, padding="same"),
     "valid": conv(4, 5, padding="valid"),
     "circular": conv(4, 5, padding_mode="circular"),

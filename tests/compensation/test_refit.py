@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from rlcompress.compensation import obs_sweep, refit
 from rlcompress.pruning import element_mask
 from rlcompress.quantization import nearest_integer
-from tests.compensation.problems import output_error, random_layer
+from tests.compensation.problems import inputs_of, output_error, random_layer
 
 
 def test_by_hand():
@@ -42,7 +42,7 @@ def test_the_error_is_far_below_that_of_masking_and_below_that_of_the_sweep():
         weight, _, hessian = random_layer(seed)
         mask = element_mask(weight.abs(), 0.5)
         scale = torch.full((1, 1, 8), 1e-4)
-        swept = obs_sweep(weight, mask, scale, nearest_integer([10**6]), hessian)[0] * 1e-4
+        swept = obs_sweep(weight, mask, scale, nearest_integer([10**6]), *inputs_of(hessian))[0] * 1e-4
         errors = [output_error(other - weight, hessian) for other in (refit(weight, mask, hessian), swept)]
         assert errors[0] < 0.3 * output_error(weight * mask - weight, hessian)
         assert errors[0] < errors[1]

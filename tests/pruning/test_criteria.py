@@ -3,7 +3,6 @@ import torch
 
 from rlcompress.errors import RunError
 from rlcompress.pruning import CRITERIA, LayerStatistics
-from rlcompress.pruning.statistics import inverse_factor
 from tests.compensation.problems import random_layer
 
 
@@ -82,18 +81,6 @@ def test_criteria_keep_the_shape_of_groups(criterion, power):
     importance = criterion(LayerStatistics(weight * power, hessian, 2, torch.ones_like(weight)))
     assert importance.shape == weight.shape
     assert (importance >= 0).all()
-
-
-def test_inverse_factor():
-    _, _, hessian = random_layer(4, groups=2)
-    factor = inverse_factor(hessian).double()
-    damped = hessian.double() + 0.01 * torch.diag_embed(
-        hessian.double().diagonal(dim1=1, dim2=2).mean(1, keepdim=True).repeat(1, 18)
-    )
-    torch.testing.assert_close(
-        factor.transpose(1, 2) @ factor @ damped, torch.eye(18).double().repeat(2, 1, 1), atol=1e-3, rtol=0
-    )
-    assert torch.equal(factor, factor.triu())
 
 
 def test_saliency_is_the_error_that_removing_causes():

@@ -37,6 +37,10 @@ def test_exactly_as_many_stay_even_with_ties(rows, columns, steps, levels):
         assert importance[mask].min() >= importance[~mask].max()
 
 
+def test_of_equal_elements_the_first_stay():
+    assert element_mask(torch.tensor([1.0, 2.0, 1.0, 1.0, 2.0]), 0.6).tolist() == [True, True, False, False, True]
+
+
 def test_two_and_one_of_four_by_hand():
     importance = shaped([1, 4, 2, 3, 9, 9, 9, 9], [0, 0, 0, 5, 8, 1, 7, 2])
     assert kept("n:m", importance, 0.5) == [[0, 1, 0, 1, 1, 1, 0, 0], [1, 0, 0, 1, 1, 0, 1, 0]]

@@ -1,0 +1,30 @@
+import pytest
+import torch
+from torch import fx, nn
+
+from rlcompress.candidates import samples
+from rlcompress.candidates.samples import stored_samples
+from rlcompress.errors import DataError
+
+
+def network():
+    return fx.symbolic_trace(nn.Sequential(nn.ReLU(), nn.Flatten()))
+
+
+@pytest.mark.parametrize(("images", "chunk"), [(5, 2), (5, 5), (7, 3), (1, 16)])
+def test_samples_are_evenly_spread_over_all_images_whatever_the_chunk(monkeypatch, images, chunk):
+    monkeypatch.setattr(samples, "_CHUNK", chunk)
+    monkeypatch.setattr(samples, "_VALUES", 50)
+    x = torch.randn(images, 3, 6, 5, generator=torch.Generator().manual_seed(0))
+    x = x.contiguous(memory_format=torch.channels_last)
+    values, nonzero = stored_samples(network(), {"_0"}, x)["_0"]
+    assert torch.equal(values, x.relu().flatten()[:: max(1, x.numel() // 50)])
+    assert nonzero == pytest.approx(float((x > 0).float().mean()))
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 1e30])
+def test_values_that_float32_cannot_compute_with_are_named(value):
+    x = torch.ones(2, 1, 2, 2)
+    x[1, 0, 0, 0] = value
+    with pytest.raises(DataError, match="_0"):
+        stored_samples(network(), {"_0"}, x)
