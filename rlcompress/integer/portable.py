@@ -63,6 +63,7 @@ class PortableEngine:
     """Codes are float32."""
 
     name = "portable"
+    device = "cpu"
     code_type = torch.float32
     overwrites_residuals = False
 
@@ -78,9 +79,20 @@ class PortableEngine:
         """See `rlcompress.integer.engines.Engine`."""
 
 
+class CudaEngine(PortableEngine):
+    """The same steps on a GPU; what has no integer rule stays on the CPU, see `rlcompress.integer.steps.on_cpu`."""
+
+    name = "cuda"
+    device = "cuda"
+
+
 def _by_onednn(codes: Tensor) -> bool:
-    """Whether oneDNN is asked directly: `conv2d` gives it all but 1x1 windows, which take it half the time."""
-    return codes.device.type == "cpu" and codes.dtype == torch.float32 and torch.backends.mkldnn.is_available()
+    """Whether oneDNN is asked directly: `conv2d` gives it all but 1x1 windows, which take it half the time.
+
+    Tensors that only stand for others while a network is exported (subclasses) are left to `conv2d`.
+    """
+    plain = type(codes) is Tensor and codes.device.type == "cpu" and codes.dtype == torch.float32
+    return plain and torch.backends.mkldnn.is_available()
 
 
 def _direct(codes: Tensor) -> AbstractContextManager[None]:
