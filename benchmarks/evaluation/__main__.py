@@ -16,7 +16,7 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.evaluation import bank, engines, ranking
+from benchmarks.evaluation import bank, engines, fewer_images, ranking
 from benchmarks.evaluation.subjects import Subject, Subjects
 
 Measure = Callable[[Subject], float]
@@ -66,6 +66,12 @@ def bars(subjects: Subjects) -> Iterator[Bar]:
         rank, regret = ranking.spearman(correction), ranking.regret(correction)
         yield Bar(f"Spearman of KL on 256 images, {correction}", "resnet20", 0.85, rank, at_least=True)
         yield Bar(f"regret of the best of 64 by 250 images, {correction}, points", "resnet20", 0.1, regret)
+    yield Bar("regret of the best of 64 by successive halving, points", "resnet20", 0.1, fewer_images.halving_regret)
+    yield Bar("the same, images a candidate", "resnet20", 250, fewer_images.halving_images)
+    learned, gain = fewer_images.learned_spearman, fewer_images.learned_gain
+    yield Bar("Spearman of KL on 128 images drawn by importance", "resnet20", 0.9, learned, at_least=True)
+    for count in (128, 256):
+        yield Bar(f"the same less that on {count} drawn alike", "resnet20", 0.0, gain(count), at_least=True)
     for bits in ((4, 8), (3, 6)):
         what = f"paired correction over new statistics, W{bits[0]}A{bits[1]}, points"
         yield Bar(what, "resnet20", 2.0, ranking.CorrectionGain(*bits), at_least=True)

@@ -19,35 +19,35 @@ from rlcompress.quantization import keep_codes
 
 CANDIDATES = 64
 FEW, BEST = 256, 250
-HELD_OUT = slice(1000, 4000)
+POOL, HELD_OUT = slice(0, 1000), slice(1000, 4000)
 
 
 @cache
 def scored(subject: Subject) -> dict[str, NDArray[np.float64]]:
-    """Of 64 random policies: clipped KL on 256 and on 250 search images by correction, and top-1 on 3,000 others."""
+    """Of 64 random policies: clipped KL of each on 1,000 search images by correction, and top-1 on 3,000 others."""
     policies = subject.random_policies(CANDIDATES)
-    few, best, held_out = (
-        Evaluator(subject.network.graph, subject.data.search.part(part), subject.card)
-        for part in (slice(0, FEW), slice(0, BEST), HELD_OUT)
-    )
+    pool, held_out = evaluator(subject, POOL), evaluator(subject, HELD_OUT)
     figures: dict[str, NDArray[np.float64]] = {}
     for correction, bank in {"local": subject.local_bank, "paired": subject.bank}.items():
         networks = [lower(bank.stitch(policy)) for policy in policies]
-        figures[f"{correction} {FEW}"] = np.array([few.score(network).kl for network in networks])
-        figures[f"{correction} {BEST}"] = np.array([best.score(network).kl for network in networks])
+        figures[correction] = np.stack([pool.per_image(network).error.numpy() for network in networks])
     figures["metric"] = np.array([held_out.score(network).metric for network in networks])
     return figures
 
 
+def evaluator(subject: Subject, images: slice) -> Evaluator:
+    """Of some search images."""
+    return Evaluator(subject.network.graph, subject.data.search.part(images), subject.card)
+
+
 def spearman(correction: str) -> Callable[[Subject], float]:
     """Rank correlation of KL on 256 images with the held-out top-1 of the candidates with paired correction."""
+    return lambda subject: with_metric(subject, scored(subject)[correction][:, :FEW].mean(1))
 
-    def measure(subject: Subject) -> float:
-        figures = scored(subject)
-        ordered = [ranks(values) for values in (-figures[f"{correction} {FEW}"], figures["metric"])]
-        return float(np.corrcoef(*ordered)[0, 1])
 
-    return measure
+def with_metric(subject: Subject, judged: NDArray[np.float64]) -> float:
+    """Rank correlation of what is less for better candidates with their held-out top-1."""
+    return float(np.corrcoef(ranks(-judged), ranks(scored(subject)["metric"]))[0, 1])
 
 
 def ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -61,13 +61,13 @@ def ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def regret(correction: str) -> Callable[[Subject], float]:
     """Points of held-out top-1 between the best of 64 and the one of least KL on 250 images."""
+    return lambda subject: lost(subject, int(scored(subject)[correction][:, :BEST].mean(1).argmin()))
 
-    def measure(subject: Subject) -> float:
-        figures = scored(subject)
-        chosen = figures[f"{correction} {BEST}"].argmin()
-        return float(figures["metric"].max() - figures["metric"][chosen])
 
-    return measure
+def lost(subject: Subject, chosen: int) -> float:
+    """Points of held-out top-1 between the best of 64 and another one."""
+    metric = scored(subject)["metric"]
+    return float(metric.max() - metric[chosen])
 
 
 @dataclass(frozen=True)
@@ -84,12 +84,12 @@ class CorrectionGain:
 
     def __call__(self, subject: Subject) -> float:
         """On 3,000 search images; the bar counts points of test images, of which training images lose fewer."""
-        evaluator = Evaluator(subject.network.graph, subject.data.search.part(HELD_OUT), subject.card)
+        held_out = evaluator(subject, HELD_OUT)
         anew, paired = (uncorrected(subject, self.weight_bits, self.activation_bits) for _ in range(2))
         few = subject.calibration[:32]
         match_moments(anew, trained_moments(subject), subject.calibration)
         match_moments(paired, output_moments(subject.bank.template(), subject.network.layers, few), few)
-        return evaluator.score(lower(paired)).metric - evaluator.score(lower(anew)).metric
+        return held_out.score(lower(paired)).metric - held_out.score(lower(anew)).metric
 
 
 def trained_moments(subject: Subject) -> dict[str, Moments]:

@@ -22,7 +22,9 @@ Data = Annotated[
         help="digits, cifar10:DIR, cifar100:DIR, imagefolder:DIR?size=224, set5:DIR?train=DIR or module:function."
     ),
 ]
-Engine = Annotated[str, typer.Option(help="auto, portable or int8: what runs compressed networks, not what they give.")]
+Engine = Annotated[
+    str, typer.Option(help="auto, portable, int8 or cuda: what runs compressed networks, not what they give.")
+]
 Hardware = Annotated[str, typer.Option(help="Accelerator's name, see `rlcompress hardware list`, or a YAML file.")]
 Policy = Annotated[Path | None, typer.Option(help="policy.json of a search.")]
 MaxDrop = Annotated[

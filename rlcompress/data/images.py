@@ -21,6 +21,9 @@ class Images(Protocol):
     def batches(self, mean: Sequence[float], std: Sequence[float]) -> Iterator[tuple[Tensor, Tensor | None]]:
         """Inputs [M, C, H, W] float32 with their targets, in order, the same batches every time."""
 
+    def part(self, indices: Tensor | slice) -> "Images":
+        """A set of its own of the images at ``indices``, increasing int64 [M] or a slice."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ImageSet:
@@ -124,3 +127,12 @@ class MixedSizes:
         """See `ImageSet.batches`; no batch mixes sizes."""
         for part in self.parts:
             yield from part.batches(mean, std)
+
+    def part(self, indices: Tensor | slice) -> "MixedSizes":
+        """See `Images.part`."""
+        numbers, parts, first = torch.arange(len(self))[indices], [], 0
+        for part in self.parts:
+            own = numbers[(numbers >= first) & (numbers < first + len(part))] - first
+            parts += [part.part(own)] if len(own) else []
+            first += len(part)
+        return MixedSizes(tuple(parts))

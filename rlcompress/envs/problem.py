@@ -15,7 +15,7 @@ from rlcompress.candidates import Candidates, calibration_images, check_tier
 from rlcompress.data import DataSplits, check_data_fits, load_data
 from rlcompress.envs.memory_need import memory_shares
 from rlcompress.errors import RunError
-from rlcompress.evaluation import Evaluator, FinalScorer, Score, Scorer
+from rlcompress.evaluation import Evaluator, FinalScorer, Score, Scorer, Selection, best_of
 from rlcompress.hw_models import BatchCost, HardwareModel, bops_of
 from rlcompress.hw_models import load as load_hardware
 from rlcompress.integer import IntegerNetwork, engine_named, lower
@@ -381,6 +381,15 @@ class Problem:
         if left < len(new):
             raise BudgetSpent
         return [self.outcomes[key] for key in keys]
+
+    @one_thread()
+    def best_of(self, policies: Sequence[ChoiceBatch], *, keep: int = 1, images_each: int = 224) -> Selection:
+        """The best few of many policies, batches of one, by successive halving on the scoring images.
+
+        Nothing is recorded and no evaluation of the budget is spent; see `rlcompress.evaluation.best_of`.
+        """
+        choices = [self.choices(policy) for policy in policies]
+        return best_of(self._scorer, choices, keep=keep, images_each=images_each)
 
     def _scores(self, policies: Sequence[ChoiceBatch]) -> Generator[Score, None, None]:
         choices = [self.choices(policy) for policy in policies]

@@ -1,6 +1,8 @@
 """`Evaluator`: scores networks against the dense one on the same images."""
 
 from collections.abc import Iterator
+from copy import copy
+from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +24,8 @@ class Evaluator:
 
     Attributes:
         metric: what is measured.
+        error_scale: what squared errors of outputs are large or small against: the variance of class scores; where
+            targets are of the outputs' own kind, the dense network's squared error.
 
     Raises:
         DataError: the images' channels, the targets or the dense network's outputs do not fit the card or the metric,
@@ -44,17 +48,27 @@ class Evaluator:
                 squares.append((outputs - targets).square().flatten())
             self._dense.append(outputs)
         self._dense_figures = PerImage.cat(figures)
-        self._own_error = float(torch.cat(squares).nanmean()) if squares else None
+        if squares:
+            self.error_scale = float(torch.cat(squares).nanmean())
+        else:
+            self.error_scale = float(torch.cat([outputs.flatten() for outputs in self._dense]).var())
 
-    @property
-    def error_scale(self) -> float:
-        """What squared errors of outputs are large or small against.
+    def part(self, indices: Tensor | slice) -> Self:
+        """The same for some of the images, increasing int64 [M] or a slice; the dense network is not run again.
 
-        The variance of class scores; where targets are of the outputs' own kind, the dense network's squared error.
+        `error_scale` stays that of all images.
         """
-        if self._own_error is not None:
-            return self._own_error
-        return float(torch.cat([outputs.flatten() for outputs in self._dense]).var())
+        some = copy(self)
+        some._images = self._images.part(indices)
+        rows = [row for outputs in self._dense for row in outputs]
+        wanted = (rows[i] for i in torch.arange(len(rows))[indices].tolist())
+        some._dense = [torch.stack([next(wanted) for _ in inputs]) for inputs, _ in some._batches()]
+        some._dense_figures = self._dense_figures.part(indices)
+        return some
+
+    def __len__(self) -> int:
+        """Number of images."""
+        return len(self._images)
 
     @property
     def dense(self) -> Score:
@@ -63,7 +77,11 @@ class Evaluator:
 
     def score(self, network: nn.Module) -> Score:
         """Score a network on all images."""
-        return self.per_image(network).score(self._dense_figures, self.metric)
+        return self.compared(self.per_image(network))
+
+    def compared(self, figures: PerImage) -> Score:
+        """The score that a network's figures on all images amount to."""
+        return figures.score(self._dense_figures, self.metric)
 
     @torch.no_grad()
     def per_image(self, network: nn.Module) -> PerImage:

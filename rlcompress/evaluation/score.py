@@ -74,6 +74,16 @@ class PerImage:
         columns = ([getattr(part, name) for part in parts] for name in cls.__slots__)
         return cls(*(None if column[0] is None else torch.cat(column) for column in columns))  # type: ignore[arg-type]
 
+    def part(self, indices: Tensor | slice) -> Self:
+        """Those of some images."""
+        columns = (getattr(self, name) for name in self.__slots__)
+        return type(self)(*(None if c is None else c[indices] for c in columns))  # type: ignore[arg-type]
+
+    @property
+    def error(self) -> Tensor:
+        """What candidates are ranked by, [N]: the clipped KL divergence; without classes the error of the outputs."""
+        return self.logit_mse if self.kl is None else self.kl
+
     def score(self, dense: "PerImage", metric: Metric) -> Score:
         """The means with their standard errors; drops are paired, image by image."""
         lost = dense.value - self.value if metric.higher_is_better else self.value - dense.value

@@ -72,6 +72,7 @@ class _Recorder:
     """An engine that only remembers what it is asked for."""
 
     name = "recorder"
+    device = "cpu"
     code_type = torch.float32
     overwrites_residuals = False
 

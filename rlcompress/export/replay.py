@@ -25,6 +25,7 @@ from rlcompress.integer.steps import (
     Pad,
     Store,
     Window,
+    on_cpu,
 )
 from rlcompress.quantization import ActivationRange
 
@@ -38,7 +39,7 @@ def replayed(recording: Recording, engine: str = "auto") -> IntegerNetwork:
     """
     chosen = engine_named(engine)
     program, output = _program(recording, chosen)
-    return IntegerNetwork(program, output, chosen.name)
+    return IntegerNetwork(program, output, chosen)
 
 
 def shapes(recording: Recording, example: Tensor) -> dict[int, Any]:
@@ -72,8 +73,9 @@ class _Called(nn.Module):
         self.call, self.real, self.function = call, real, call.function()
 
     def forward(self, *operands: Any) -> Any:
-        if self.real:
-            operands = tuple(x.clone(memory_format=torch.contiguous_format) for x in operands)
+        return on_cpu(self._called, operands) if self.real else self._called(*operands)
+
+    def _called(self, *operands: Any) -> Any:
         args, kwargs = self.call.arguments(operands)
         if self.call.settings.get("function") == "operator.getitem" and isinstance(args[1], list):
             args[1] = tuple(args[1])

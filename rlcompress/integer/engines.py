@@ -52,11 +52,13 @@ class Engine(Protocol):
 
     Attributes:
         name: on the command line.
+        device: of PyTorch, that the steps run on; images and outputs are on the CPU.
         code_type: of stored tensors.
         overwrites_residuals: whether the output takes the residual's memory.
     """
 
     name: str
+    device: str
     code_type: torch.dtype
     overwrites_residuals: bool
 

@@ -17,7 +17,7 @@ from rlcompress.integer.engines import Engine, IntegerConv, Step
 from rlcompress.integer.network import IntegerNetwork, Program
 from rlcompress.integer.onednn import OneDnnEngine, int8_works
 from rlcompress.integer.patterns import Patterns
-from rlcompress.integer.portable import PortableEngine
+from rlcompress.integer.portable import CudaEngine, PortableEngine
 from rlcompress.integer.semantics import Bounds, requantization
 from rlcompress.integer.steps import (
     Affine,
@@ -35,8 +35,8 @@ from rlcompress.network.layers import WeightedLayer
 from rlcompress.network.operations import attribute
 from rlcompress.quantization import ActivationQuantizer, ActivationRange, integer_weight
 
-ENGINES = ("auto", "portable", "int8")
-"""What may execute an integer network; ``auto`` takes int8 where it works."""
+ENGINES = ("auto", "portable", "int8", "cuda")
+"""What may execute an integer network; ``auto`` takes int8 where it works, else portable."""
 
 _WIDEST = 8  # bits of a code
 
@@ -49,6 +49,10 @@ def engine_named(name: str) -> Engine:
     """
     if name not in ENGINES:
         raise RunError(f"unknown engine {name!r}; choose from {', '.join(ENGINES)}")
+    if name == "cuda":
+        if not torch.cuda.is_available():
+            raise RunError("engine 'cuda' finds no GPU on this machine; choose portable or auto")
+        return CudaEngine()
     if name == "portable" or (name == "auto" and not int8_works()):
         return PortableEngine()
     if not int8_works():
@@ -75,7 +79,7 @@ def lower(stitched: fx.GraphModule, *, engine: str = "auto") -> IntegerNetwork:
     """
     chosen = engine_named(engine)
     program, output = lowered(stitched, chosen)
-    return IntegerNetwork(program, output, chosen.name)
+    return IntegerNetwork(program, output, chosen)
 
 
 @torch.no_grad()

@@ -7,7 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from rlcompress.integer.engines import Step
+from rlcompress.integer.engines import Engine, Step
+from rlcompress.integer.steps import Apply
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,15 +53,18 @@ class IntegerNetwork(nn.Module):
     Args:
         program: what to execute; values that it does not make, beside the images, are given to `run`.
         output: number of the value that `forward` returns.
-        engine: name of what executes it.
+        engine: that made the steps.
         kept: numbers of values that `run` returns as well.
     """
 
-    def __init__(self, program: Program, output: int, engine: str, kept: Iterable[int] = ()) -> None:
+    def __init__(self, program: Program, output: int, engine: Engine, kept: Iterable[int] = ()) -> None:
         super().__init__()
-        self.engine = engine
+        self.engine, self._device = engine.name, engine.device
         self._output = output
         self._steps = nn.ModuleList(i.step for i in program.instructions if isinstance(i.step, nn.Module))
+        for step in self._steps:
+            if not isinstance(step, Apply):  # what is not an engine's own runs on the CPU
+                step.to(engine.device)
         last = _last_uses(program, (output, *kept))
         shared = {value for i in program.instructions if i.aliases for value in (i.output, *i.inputs)}
         self._plan = []
@@ -77,12 +81,13 @@ class IntegerNetwork(nn.Module):
     @torch.no_grad()
     def run(self, values: Mapping[int, Any]) -> dict[int, Any]:
         """Values of the program that are given, which stay as they are -> those, the ones to keep and the output."""
-        known = dict(values)
+        known = {number: value.to(self._device) for number, value in values.items()}
         for step, inputs, output, copied, done in self._plan:
             operands = [known[i].clone() if i == copied else known[i] for i in inputs]
             known[output] = step(*operands)
             for i in done:
                 del known[i]
+        known[self._output] = known[self._output].cpu()
         return known
 
 

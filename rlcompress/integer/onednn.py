@@ -73,6 +73,7 @@ class OneDnnEngine:
     """Codes are uint8, weights int8, accumulators int32."""
 
     name = "int8"
+    device = "cpu"
     code_type = torch.uint8
     overwrites_residuals = True
 

@@ -30,10 +30,13 @@ class _Accumulator(nn.Module):
         centred = codes.to(self.number_type)
         if self.conv.zero_point:
             centred = centred - self.conv.zero_point
-        with _direct(codes):
-            acc = functional.conv2d(
-                centred, self.weight, None, self.conv.stride, self.conv.padding, self.conv.dilation, self.conv.groups
+        conv = self.conv
+        if _by_onednn(centred):
+            return torch.mkldnn_convolution(
+                centred, self.weight, None, conv.padding, conv.stride, conv.dilation, conv.groups
             )
+        with _direct(codes):
+            acc = functional.conv2d(centred, self.weight, None, conv.stride, conv.padding, conv.dilation, conv.groups)
         return acc.float()
 
 
@@ -60,6 +63,7 @@ class PortableEngine:
     """Codes are float32."""
 
     name = "portable"
+    device = "cpu"
     code_type = torch.float32
     overwrites_residuals = False
 
@@ -73,6 +77,22 @@ class PortableEngine:
 
     def finish(self) -> None:
         """See `rlcompress.integer.engines.Engine`."""
+
+
+class CudaEngine(PortableEngine):
+    """The same steps on a GPU; what has no integer rule stays on the CPU, see `rlcompress.integer.steps.on_cpu`."""
+
+    name = "cuda"
+    device = "cuda"
+
+
+def _by_onednn(codes: Tensor) -> bool:
+    """Whether oneDNN is asked directly: `conv2d` gives it all but 1x1 windows, which take it half the time.
+
+    Tensors that only stand for others while a network is exported (subclasses) are left to `conv2d`.
+    """
+    plain = type(codes) is Tensor and codes.device.type == "cpu" and codes.dtype == torch.float32
+    return plain and torch.backends.mkldnn.is_available()
 
 
 def _direct(codes: Tensor) -> AbstractContextManager[None]:

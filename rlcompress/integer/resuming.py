@@ -31,7 +31,7 @@ class Reference:
         self._nodes = [node for node, module in modules.items() if isinstance(module, ActivationQuantizer)]
         self._own = {node: module for node, module in modules.items() if node in self._nodes or integer_weight(module)}
         codes = [self._lowering.codes(node) for node in self._nodes]
-        self._network = IntegerNetwork(program, self._output, self._engine.name, (c.value for c in codes if c))
+        self._network = IntegerNetwork(program, self._output, self._engine, (c.value for c in codes if c))
 
     def run(self, images: Tensor) -> tuple[dict[int, Tensor], Tensor]:
         """Images [N, C, H, W] -> the stored tensors, for `changed`, and the outputs."""
@@ -49,7 +49,7 @@ class Reference:
         changed = _following(own, stitched.graph)
         known = [node for node in self._nodes if node not in changed]
         program, output = Lowering(stitched, self._engine, self._lowering, known).run()
-        return Resumed(IntegerNetwork(program, output, self._engine.name), output)
+        return Resumed(IntegerNetwork(program, output, self._engine), output)
 
 
 class Resumed:

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
+from torch.fx.node import map_aggregate
 from torch.nn import functional
 
 from rlcompress.integer.engines import Step
@@ -124,14 +125,28 @@ class AverageReal:
         return self.window.sums(steps) * (point.unit / count)
 
 
+def on_cpu(function: Callable[..., Any], operands: tuple[Any, ...]) -> Any:
+    """What a function of real values gives for contiguous copies on the CPU, on the device of the operands.
+
+    So nothing depends on layouts or on other devices' float32, and operators in place spare the originals.
+    """
+    device = next((x.device for x in operands if isinstance(x, Tensor)), torch.device("cpu"))
+    copies = (
+        x.to("cpu", copy=True, memory_format=torch.contiguous_format) if isinstance(x, Tensor) else x for x in operands
+    )
+    result = function(*copies)
+    if device.type == "cpu":
+        return result
+    return map_aggregate(result, lambda x: x.to(device) if isinstance(x, Tensor) else x)
+
+
 class Apply(nn.Module):
     """A node's own function or module, on codes for those that only move them, else on real values.
 
     Args:
         function: what to call.
         node: whose arguments it gets; tensors among them are the operands, in the order of `fx.Node.all_input_nodes`.
-        real: whether operands are copied to contiguous tensors, so that nothing depends on their layout and operators
-            in place spare the originals.
+        real: whether it runs as `on_cpu` says.
     """
 
     def __init__(self, function: Callable[..., Any], node: fx.Node, *, real: bool) -> None:
@@ -143,10 +158,9 @@ class Apply(nn.Module):
 
     def forward(self, *operands: Any) -> Any:
         """Whatever the function gives."""
-        if self.real:
-            operands = tuple(
-                x.clone(memory_format=torch.contiguous_format) if isinstance(x, Tensor) else x for x in operands
-            )
+        return on_cpu(self._called, operands) if self.real else self._called(*operands)
+
+    def _called(self, *operands: Any) -> Any:
         args = fx.map_arg(self.args, lambda part: operands[self.position[part]])
         kwargs = fx.map_arg(self.kwargs, lambda part: operands[self.position[part]])
         return self.function(*args, **kwargs)

@@ -94,6 +94,21 @@ def test_many_policies_are_scored_as_one_after_the_other(problem: Problem, digit
     assert [other.evaluate(policy, "batch").score for policy in policies] == [outcome.score for outcome in outcomes]
 
 
+def test_the_best_of_many_policies(problem: Problem) -> None:
+    bits = (2, 7, 3, 5, 8, 4)
+    policies = [problem.space.snapped(problem.space.uniform(b)) for b in bits]
+    found = problem.best_of(policies, keep=2, images_each=40)
+    scores = [problem.evaluate(policy, "test").score for policy in policies]
+    assert {bits[number] for number in found.numbers} == {7, 8}
+    assert found.images_scored <= 40 * len(policies)
+    assert problem.best_of(policies, keep=2, images_each=40) == found
+    assert all(score.images > 40 for score in found.scores)
+
+    whole = problem.best_of(policies, keep=6, images_each=200)
+    assert [whole.scores[whole.numbers.index(i)] for i in range(6)] == scores
+    assert whole.images_scored == 6 * 200
+
+
 def test_a_batch_uses_the_budget_up(problem: Problem) -> None:
     problem.budget = 2
     policies = [problem.space.snapped(problem.space.uniform(bits)) for bits in (7, 6, 7, 5)]

@@ -115,6 +115,36 @@ def test_images_of_several_sizes():
     assert score.images == 2
 
 
+@pytest.mark.parametrize("indices", [slice(70, 140), slice(3, 5), torch.tensor([0, 63, 64, 149])])
+def test_part_of_the_images(indices):
+    labels = torch.arange(150) % 3
+    draw = torch.Generator().manual_seed(0)
+    dense, other = (torch.randn(150, 3, generator=draw) for _ in range(2))
+    whole = evaluator(dense, labels)
+    part = whole.part(indices)
+    alone = Evaluator(table(dense), numbered(labels).part(indices), CARD)
+    assert len(part) == len(alone) == len(labels[indices])
+    assert part.score(table(other)) == alone.score(table(other))
+    assert part.dense == alone.dense
+    assert part.error_scale == whole.error_scale
+    figures, own = whole.per_image(table(other)).part(indices), part.per_image(table(other))
+    assert torch.equal(figures.error, own.error)
+    assert part.compared(figures) == alone.score(table(other))
+
+
+@pytest.mark.parametrize(("indices", "sides"), [(slice(1, 4), [2, 9, 9]), (torch.tensor([0, 3]), [2, 9])])
+def test_part_of_images_of_several_sizes(indices, sides):
+    sets = tuple(
+        ImageSet(torch.full((2, 1, side, side), 51, dtype=torch.uint8), torch.zeros(2, 1, side, side))
+        for side in (2, 9)
+    )
+    card = replace(CARD, std=(1.0,), metric="psnr")
+    part = Evaluator(lambda x: x, MixedSizes(sets), card).part(indices)
+    assert part.score(lambda x: x / 2).images == len(sides)
+    shapes = [inputs.shape[-1] for inputs, _ in MixedSizes(sets).part(indices).batches((0.0,), (1.0,)) for _ in inputs]
+    assert shapes == sides
+
+
 def test_outputs_that_are_not_finite_count_as_wrong():
     score = evaluator(DENSE, LABELS).score(table(DENSE * torch.nan))
     assert score.metric == pytest.approx(40.0)  # all are called class 0

@@ -9,9 +9,10 @@ from torch.nn import functional as F
 
 from rlcompress.candidates import Candidates
 from rlcompress.errors import NetworkError, RunError
-from rlcompress.integer import lower
+from rlcompress.integer import Reference, lower
 from rlcompress.integer.engines import IntegerConv
 from rlcompress.integer.onednn import int8_works
+from rlcompress.integer.portable import CudaEngine
 from rlcompress.integer.steps import Apply, AsImage
 from rlcompress.network.trace import trace
 from rlcompress.spec import LayerChoice
@@ -184,8 +185,51 @@ def test_more_than_eight_bits(choice, message):
 
 
 def test_unknown_engine():
-    with pytest.raises(RunError, match=r"^unknown engine 'cuda'; choose from auto, portable, int8$"):
+    with pytest.raises(RunError, match=r"^unknown engine 'tpu'; choose from auto, portable, int8, cuda$"):
+        lowered(bank_of("option_a"), "tpu")
+
+
+def test_without_a_gpu_the_engine_for_one_is_refused(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(RunError, match=r"^engine 'cuda' finds no GPU on this machine; choose portable or auto$"):
         lowered(bank_of("option_a"), "cuda")
+
+
+@pytest.mark.parametrize("name", ["stem64", "option_a", "inverted_residual"])
+def test_all_steps_run_on_the_device_of_the_engine(name, monkeypatch):
+    """A device without data runs every step; only the outputs cannot be copied back."""
+    bank = bank_of(name)
+    halved = LayerChoice(granularity="filter", keep_ratio=0.5)
+    specs = bank.network.layers.items()
+    stitched = bank.stitch({layer: halved if spec.coupling else LayerChoice() for layer, spec in specs})
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(CudaEngine, "device", "meta")
+    network = lower(stitched, engine="cuda")
+    with pytest.raises(NotImplementedError, match="Cannot copy out of meta tensor"):
+        network(images(2, *NETWORKS[name][1]))
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="this machine has no GPU")
+@pytest.mark.parametrize("name", [*NETWORKS, *MORE])
+@pytest.mark.parametrize("bits", [8, 3])
+def test_a_gpu_gives_the_same_bits(name, bits):
+    if name in NETWORKS:
+        bank, x = bank_of(name), images(5, *NETWORKS[name][1], seed=1)
+    else:
+        forward, modules = MORE[name]
+        bank, x = bank_for(Net(forward, **modules, fc=nn.Linear(8, 5)), 3, 8, 8), images(5, 3, 8, 8, seed=1)
+    stitched, network = lowered(bank, "cuda", weight_bits=bits, activation_bits=bits)
+    assert any(buffer.is_cuda for buffer in network.buffers())
+    oracle = lower(stitched, engine="portable")(x)
+    given = network(x)
+    assert given.device == x.device
+    assert torch.equal(given, oracle)
+    assert torch.equal(network(x[2:3]), oracle[2:3])
+    values, outputs = Reference(
+        bank.stitch_locally(dict.fromkeys(bank.network.layers, LayerChoice())), engine="cuda"
+    ).run(x)
+    assert any(tensor.is_cuda for tensor in values.values())
+    assert not outputs.is_cuda
 
 
 def test_an_engine_that_does_not_work(monkeypatch):
