@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from rlcompress.pruning.statistics import inverse_factor
+from rlcompress.pruning.statistics import damped_inverse
 
 _STEPS = 128  # between which all channels go; where there are more, several at once
 
@@ -61,8 +61,7 @@ class _Shrinking:
     def __init__(self, reader: Reader) -> None:
         self._classes = torch.tensor(reader.classes)
         self._window = reader.weight.shape[1] // len(reader.classes)
-        factor = inverse_factor(reader.hessian[None])[0].double()
-        self._inverse = factor.T @ factor
+        self._inverse = damped_inverse(reader.hessian[None])[0]
         self._weight = reader.weight.double()
         power = float(((self._weight @ reader.hessian.double()) * self._weight).sum())
         self._scale = 1.0 / power if power > 0.0 else 0.0
