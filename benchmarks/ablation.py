@@ -37,6 +37,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "DDPG for TD3": {"agent": {"continuous": "ddpg"}},
     "no conditioning on features": {"agent": {"condition_on_features": False}},
     "no conditioning on knobs": {"agent": {"condition_on_knobs": False}},
+    "no learning after cloning": {"agent": {"gradient_steps": 0}},
     "discount 0.9": {"agent": {"gamma": 0.9}},
     "learning rate 1e-3, decay 1e-3": {"agent": {"learning_rate": 1e-3, "decay": 1e-3}},
     "that, knobs as cloned": {"agent": {"learning_rate": 1e-3, "decay": 1e-3, "actor_warmup": 10**6}},

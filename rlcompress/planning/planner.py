@@ -21,11 +21,8 @@ Columns = dict[str, NDArray[Any]]
 Visit = tuple[int, Callable[[ChoiceBatch, int], Columns]]
 """A layer, and what gives its alternatives from a plan."""
 
-Alternatives = tuple[object, ...]
-"""Names what a layer may choose from: the layer, the fields that change, and how many there are."""
-
-Fronts = dict[Alternatives, NDArray[np.intp]]
-"""Which alternatives of a layer are worth a look."""
+Fronts = dict[tuple[object, ...], NDArray[np.intp]]
+"""Which alternatives of a layer are worth a look, by the layer, the fields that change and how many there are."""
 
 _FILTER = GRANULARITIES.index("filter")
 _SWEEPS = 4
@@ -74,7 +71,7 @@ class Planner:
         """Predicted logit error relative to the dense logits' variance: [B]."""
         return self.proxy.predict(batch) / self._variance
 
-    def within(self, limit: float, error: Error | None = None) -> ChoiceBatch:
+    def within(self, limit: float, error: Error | None = None, fronts: Fronts | None = None) -> ChoiceBatch:
         """A cheap plan whose error is at most ``limit``, or the most careful plan if there is none.
 
         The weight of the path is refined by bisection, and what it leaves of the limit is spent by a last descent that
@@ -83,9 +80,9 @@ class Planner:
         Args:
             limit: of the error.
             error: relative error of B policies: [B]; None for the proxy's.
+            fronts: what is known of alternatives under this error, and is found out now.
         """
-        error = error or self.error
-        fronts: Fronts = {}
+        error, fronts = error or self.error, {} if fronts is None else fronts
         allowed = [pair for pair in self._weighted_path if error(pair[0])[0] <= limit]
         plan, high = (allowed or self._weighted_path[:1])[-1]
         low = high / 3.0
@@ -108,29 +105,30 @@ class Planner:
         if any do.
         """
         error, fronts = error or self.error, {} if fronts is None else fronts
-        while True:
-            batch, costs, errors = self._single_changes(plan, error, fronts)
-            gains, added = costs[0] - costs, errors - errors[0]
-            if errors[0] > limit:
-                useful = added < -_LEAST_CHANGE * errors[0]
-                worth = gains / np.minimum(-added, errors[0] - limit).clip(_TINY)
-            else:
-                useful = (errors <= limit) & (gains > _LEAST_CHANGE)
-                worth = gains / added.clip(_TINY)
-            if not useful.any():
-                return plan
-            plan = row(batch, int(np.argmax(np.where(useful, worth, -np.inf))))
+        while (filled := self._filled_once(plan, limit, error, fronts)) is not plan:
+            plan = filled
+        return plan
 
-    def _single_changes(self, plan: ChoiceBatch, error: Error, fronts: Fronts) -> tuple[ChoiceBatch, Floats, Floats]:
-        """The plan and all that one visit makes of it, with logarithmic costs and errors."""
-        parts = [self._changed(plan, visit, fronts) for visit in self._visits]
-        batch = self.space.snapped(joined([plan, *(part for _, part in parts)]))
-        costs, errors = self.log_cost(batch), error(batch)
-        stops = np.cumsum([1, *(part.shape[0] for _, part in parts)])
-        for (alternatives, _), start, stop in zip(parts, stops[:-1], stops[1:], strict=True):
-            if alternatives not in fronts:
-                fronts[alternatives] = undominated(errors[start:stop], costs[start:stop])
-        return batch, costs, errors
+    def _filled_once(self, plan: ChoiceBatch, limit: float, error: Error, fronts: Fronts) -> ChoiceBatch:
+        """The plan changed until it is within the limit, or until nothing that seemed worth a change still is.
+
+        A visit's worth is what it was when it was last looked at; the most promising one is looked at again before its
+        change is made (the lazy evaluation of Minoux, 1978).
+        """
+        cost, own = float(self.log_cost(plan)[0]), float(error(plan)[0])
+        beyond = own > limit
+        worths = dict.fromkeys(self._visits, np.inf)
+        while worths and (own > limit or not beyond):
+            visit = max(worths, key=lambda one: worths[one])
+            batch, costs, errors = self._alternatives(plan, visit, error, fronts)
+            worth = _worth(cost - costs, errors - own, own, limit)
+            pick = int(np.argmax(worth))
+            worths[visit] = float(worth[pick])
+            if not np.isfinite(worth[pick]):
+                del worths[visit]
+            elif worth[pick] >= max(worths.values()):
+                plan, cost, own = row(batch, pick), float(costs[pick]), float(errors[pick])
+        return plan
 
     def descend(
         self, plan: ChoiceBatch, weight: float, error: Error | None = None, fronts: Fronts | None = None
@@ -153,28 +151,30 @@ class Planner:
         fronts = {} if fronts is None else fronts
         unchanged = 0
         for visit in islice(cycle(self._visits), _SWEEPS * len(self._visits)):
-            alternatives, batch = self._changed(plan, visit, fronts)
-            batch = self.space.snapped(batch)
-            costs, errors = self.log_cost(batch), error(batch)
-            if alternatives not in fronts:
-                fronts[alternatives] = undominated(errors, costs)
+            batch, costs, errors = self._alternatives(plan, visit, error, fronts)
             before, plan = plan, row(batch, int(np.argmin(objective(costs, errors))))
             unchanged = unchanged + 1 if same(plan, before) else 0
             if unchanged == len(self._visits):
                 break
         return plan
 
-    def _changed(self, plan: ChoiceBatch, visit: Visit, fronts: Fronts) -> tuple[Alternatives, ChoiceBatch]:
-        """What a visit may make of a plan, not snapped, without what is known to be beaten; and under which name."""
+    def _alternatives(
+        self, plan: ChoiceBatch, visit: Visit, error: Error, fronts: Fronts
+    ) -> tuple[ChoiceBatch, Floats, Floats]:
+        """What a visit may make of a plan, without what is known to be beaten, with logarithmic costs and errors."""
         layer, variants = visit
         columns = variants(plan, layer)
         count = len(next(iter(columns.values())))
-        alternatives = (layer, *columns, count)
-        kept = fronts.get(alternatives, np.arange(count))
+        key = (layer, *columns, count)
+        kept = fronts.get(key, np.arange(count))
         batch = repeated(plan, len(kept))
         for name, values in columns.items():
             getattr(batch, name)[:, layer] = values[kept]
-        return alternatives, batch
+        batch = self.space.snapped(batch)
+        costs, errors = self.log_cost(batch), error(batch)
+        if key not in fronts:
+            fronts[key] = undominated(errors, costs)
+        return batch, costs, errors
 
     @cached_property
     def _visits(self) -> list[Visit]:
@@ -201,6 +201,19 @@ class Planner:
     def _activations(self, _plan: ChoiceBatch, _layer: int) -> Columns:
         """Every width of the tensor that a layer is the first to read."""
         return {"activation_bits": np.arange(self.space.min_bits, self.space.max_bits + 1)}
+
+
+def _worth(gains: Floats, added: Floats, own: float, limit: float) -> Floats:
+    """[O] how much changes save for the error that they add to ``own``; -inf where they are of no use.
+
+    Beyond the limit those are of use that take error away, as far as it is too large; within it those that save
+    something and stay there.
+    """
+    if own > limit:
+        useful, worth = added < -_LEAST_CHANGE * own, gains / np.minimum(-added, own - limit).clip(_TINY)
+    else:
+        useful, worth = (own + added <= limit) & (gains > _LEAST_CHANGE), gains / added.clip(_TINY)
+    return np.where(useful, worth, -np.inf)
 
 
 def undominated(errors: Floats, costs: Floats) -> NDArray[np.intp]:

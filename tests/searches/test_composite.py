@@ -27,7 +27,7 @@ def test_the_agents_policy_is_evaluated_where_the_plan_is_dearer(
     search = _search(problem)
     careful = problem.planner.path[0]
 
-    def within(limit: float, error: object) -> ChoiceBatch:
+    def within(limit: float, error: object, fronts: object) -> ChoiceBatch:
         return careful
 
     monkeypatch.setattr(problem.planner, "within", within)

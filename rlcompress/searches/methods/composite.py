@@ -8,7 +8,7 @@ import numpy as np
 
 from rlcompress.agents import CompositeAgent, CompositeSettings, load_agent, save_agent
 from rlcompress.envs import Problem, policy_id
-from rlcompress.planning.planner import Error, joined, row
+from rlcompress.planning.planner import Error, Fronts, joined, row
 from rlcompress.searches.agent_settings import CompositeSearchSettings
 from rlcompress.searches.methods.base import KNOWN_IN_A_ROW, planned, transitions_within
 from rlcompress.searches.methods.plans import asked
@@ -107,8 +107,9 @@ class _Search:
         error, limit = asked(self._problem.surrogate, goal, next(self._numbers) // len(self._goals), self._generator)
         if self._cold:
             return self._first_plan(goal), self._best(finished, error, limit), "composite"
-        plan = planner.within(limit, error)
-        own = planner.filled(self._best(finished, error, limit), limit, error)
+        fronts: Fronts = {}
+        plan = planner.within(limit, error, fronts)
+        own = planner.filled(self._best(finished, error, limit), limit, error, fronts)
         cheaper = self._problem.log_cost(own)[0] < self._problem.log_cost(plan)[0]
         return (plan, own, "composite") if cheaper and error(own)[0] <= limit else (plan, plan, "planner")
 
