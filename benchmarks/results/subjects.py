@@ -35,15 +35,15 @@ class Tested:
 
 
 def _cifar10(network: str, weights: str) -> Tested:
-    return Tested(network, network, f"cifar10_{weights}", "cifar10", "cifar10:{}")
+    return Tested(network, network, f"cifar10_{weights}", "cifar10", "cifar10:{}?search=moved")
 
 
 def _cifar100(network: str, weights: str) -> Tested:
-    return Tested(f"{network}_100", network, f"cifar100_{weights}", "cifar100", "cifar100:{}")
+    return Tested(f"{network}_100", network, f"cifar100_{weights}", "cifar100", "cifar100:{}?search=moved")
 
 
 def _imagenet(network: str, weights: str, size: int, crop: str) -> Tested:
-    data = f"imagefolder:{{}}/imagenet?size={size}&crop={crop}"
+    data = f"imagefolder:{{}}/imagenet?size={size}&crop={crop}&search=moved"
     return Tested(network, network, f"imagenet_{weights}", "val1300", data, evaluations=100)
 
 

@@ -22,6 +22,9 @@ _FUNCTION = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
 def load_data(data: str) -> DataSplits:
     """Load a data set, cut into calibration, search and test images.
 
+    The option ``search=moved`` of any name but a function's, as in ``cifar10:DIR?search=moved``, gives
+    `DataSplits.with_moved_search`.
+
     Args:
         data: ``digits``, ``cifar10:DIR``, ``cifar100:DIR``, ``imagefolder:DIR?size=224&crop=0.875`` (see
             `load_imagefolder`), ``set5:DIR?scale=2&train=DIR`` (see `load_set5`), or ``package.module:function`` of a
@@ -30,6 +33,27 @@ def load_data(data: str) -> DataSplits:
     Raises:
         DataError: unknown name or option, or files that are missing or damaged.
     """
+    plain, moved = _without_search(data)
+    splits = _named(plain)
+    return splits.with_moved_search() if moved else splits
+
+
+def _without_search(data: str) -> tuple[str, bool]:
+    """The name without the option of the search images, and whether these are to be moved.
+
+    Raises:
+        DataError: the option has another value.
+    """
+    source, _, query = data.partition("?")
+    options = query.split("&") if query else []
+    asked = [option.partition("=")[2] for option in options if option.partition("=")[0] == "search"]
+    if asked not in ([], ["moved"]):
+        raise DataError(f"data {data!r}: the option 'search' takes 'moved' and is given once; or leave it out")
+    others = [option for option in options if option.partition("=")[0] != "search"]
+    return (f"{source}?{'&'.join(others)}" if others else source), bool(asked)
+
+
+def _named(data: str) -> DataSplits:
     name, colon, rest = data.partition(":")
     splits: DataSplits
     if name in _WITHOUT_FOLDER and not colon:

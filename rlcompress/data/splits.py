@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 
 import numpy as np
@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from rlcompress.data.images import Images, ImageSet
+from rlcompress.data.moved import half_moved
 from rlcompress.errors import DataError
 
 CALIBRATION_IMAGES = 1000
@@ -59,6 +60,14 @@ class DataSplits:
         """
         images = self.load_learning(self.most_learning)
         return None if images is None else images.normalized(slice(None), mean, std)
+
+    def with_moved_search(self) -> "DataSplits":
+        """The same, with every second search image moved as `half_moved` says.
+
+        Raises:
+            DataError: targets are no class numbers.
+        """
+        return replace(self, search=half_moved(self.search))
 
     @property
     def most_learning(self) -> int:
