@@ -19,7 +19,8 @@ Weights = Annotated[Path | None, typer.Option(help="State dict: safetensors, or 
 Data = Annotated[
     str,
     typer.Option(
-        help="digits, cifar10:DIR, cifar100:DIR, imagefolder:DIR?size=224, set5:DIR?train=DIR or module:function."
+        help="digits, cifar10:DIR, cifar100:DIR, imagefolder:DIR?size=224, set5:DIR?train=DIR or module:function; "
+        "?search=moved rotates every second search image."
     ),
 ]
 Engine = Annotated[

@@ -22,8 +22,7 @@ _FUNCTION = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
 def load_data(data: str) -> DataSplits:
     """Load a data set, cut into calibration, search and test images.
 
-    The option ``search=moved`` of any name but a function's, as in ``cifar10:DIR?search=moved``, gives
-    `DataSplits.with_moved_search`.
+    The option ``search=moved`` of any name, as in ``cifar10:DIR?search=moved``, gives `DataSplits.with_moved_search`.
 
     Args:
         data: ``digits``, ``cifar10:DIR``, ``cifar100:DIR``, ``imagefolder:DIR?size=224&crop=0.875`` (see

@@ -1,5 +1,6 @@
 """Warnings before a search about inputs that are valid but probably not what was meant."""
 
+import re
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,8 @@ from rlcompress.network.trace import TracedNetwork
 from rlcompress.spec import ENTRY_BITS
 
 _CHANCES = 1.5  # times chance; an accuracy up to this looks untrained
+_REMEMBERED = 99.9  # percent right
+_MANY_IMAGES = 1000
 _GRID_VALUES = 256
 _FEW_IMAGES = 64  # what the moments are corrected on
 _LEAST_WEIGHTS = 2048  # of a layer; random weights of so many take more values than an 8-bit grid has
@@ -30,6 +33,7 @@ def warn_of_doubts(problem: Problem, data: DataSplits, out: Path | None) -> None
     least = problem.settings.min_bits
     doubts = (
         *_untrained(problem, data),
+        *_remembered(problem, data),
         *_on_a_grid(problem.network),
         *_few_images(problem, data),
         *fixed_widths(
@@ -47,6 +51,15 @@ def _untrained(problem: Problem, data: DataSplits) -> Iterator[str]:
         yield (
             f"the pretrained network names {dense.metric:.1f} % of the search images right, hardly more than chance "
             f"among {data.classes} classes; check its weights and the data's mean and std"
+        )
+
+
+def _remembered(problem: Problem, data: DataSplits) -> Iterator[str]:
+    metric, dense = problem.evaluator.metric, problem.evaluator.dense
+    if metric.name == "top1" and data.classes and dense.images >= _MANY_IMAGES and dense.metric >= _REMEMBERED:
+        yield (
+            f"the pretrained network names {dense.metric:.1f} % of the search images right, so it remembers them, and "
+            "may lose twice as much on others; --data NAME?search=moved rotates every second one a little"
         )
 
 
@@ -96,6 +109,6 @@ def _finished_on(folder: Path, network: str, data: str) -> bool:
         return False
     try:
         settings = parse_json(read_text(folder / "run.json", _MAX_FILE_BYTES))["settings"]
-        return bool(settings["network"] == network and str(settings["data"]).partition(":")[0] == data)
+        return bool(settings["network"] == network and re.split("[:?]", str(settings["data"]))[0] == data)
     except (OSError, LimitError, KeyError, TypeError):
         return False

@@ -89,3 +89,19 @@ def test_large_images_leave_fewer_to_learn_from():
     splits = DataSplits(large, large, lambda: large, "toy", None, asked.append)
     assert splits.learning([0.0] * 3, [1.0] * 3) is None
     assert asked == [425]  # of 150,528 bytes in 64 MB
+
+
+def test_search_images_are_moved_where_that_is_asked_for():
+    plain, moved = load_data("digits"), load_data("digits?search=moved")
+    assert torch.equal(plain.search.images[::2], moved.search.images[::2])
+    assert not torch.equal(plain.search.images, moved.search.images)
+    assert torch.equal(plain.search.labels, moved.search.labels)
+    assert torch.equal(plain.calibration.images, moved.calibration.images)
+    assert torch.equal(plain.test.images, moved.test.images)
+    assert plain.fingerprint != moved.fingerprint
+
+
+@pytest.mark.parametrize("query", ["search=turned", "search=moved&search=moved", "search"])
+def test_other_search_images_are_refused(query):
+    with pytest.raises(DataError, match="the option 'search' takes 'moved'"):
+        load_data(f"digits?{query}")

@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 
 from rlcompress import hw_models
+from rlcompress.data import ImageSet
 from rlcompress.envs import Problem
 from rlcompress.errors import RlcompressWarning
 from rlcompress.network.trace import trace
@@ -32,6 +33,19 @@ def test_an_untrained_network_is_doubted(problem: Problem, digits: Digits) -> No
     images = replace(digits.splits.search.part(torch.arange(200)), targets=shuffled)
     guessing = replace(problem, evaluator=type(evaluator)(digits.network.graph, images, digits.card))
     assert "hardly more than chance among 10 classes" in _doubts(guessing, digits)[0]
+
+
+def test_remembered_images_are_doubted(problem: Problem, digits: Digits) -> None:
+    images = digits.splits.search.images
+    with torch.no_grad():
+        named = digits.network.graph(digits.splits.search.normalized(slice(None), digits.card.mean, digits.card.std))
+    known = ImageSet(images, named.argmax(1))
+    many = known.part(torch.arange(1000) % len(known))
+    evaluator = type(problem.evaluator)
+    all_right = replace(problem, evaluator=evaluator(digits.network.graph, many, digits.card))
+    assert "names 100.0 % of the search images right, so it remembers them" in _doubts(all_right, digits)[0]
+    few = replace(problem, evaluator=evaluator(digits.network.graph, many.part(slice(0, 999)), digits.card))
+    assert _doubts(few, digits) == []
 
 
 def test_weights_on_a_grid_are_doubted(problem: Problem, digits: Digits) -> None:
