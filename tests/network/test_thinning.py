@@ -11,6 +11,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from rlcompress.candidates import Candidates
+from rlcompress.integer import lower
 from rlcompress.network.builtin.cifar_resnet import cifar_resnet20
 from rlcompress.network.builtin.mobilenet_v2 import MobileNetV2
 from rlcompress.network.thinning import thinned
@@ -188,7 +189,15 @@ def test_masks_costs_and_thinned_networks_keep_the_same_multiples(name, round_to
     ("network", "shape"), [(cifar_resnet20(), (3, 32, 32)), (MobileNetV2(10), (3, 32, 32))], ids=["resnet20", "mobile"]
 )
 def test_masked_equals_thinned_on_whole_networks(network, shape, granularities):
-    check(randomized(network), shape, granularities)
+    """In integers bit for bit; in floating point a code may round the other way, which deep networks amplify."""
+    bank = Candidates(trace(randomized(network), torch.zeros(1, *shape)), images(16, *shape))
+    masked = bank.stitch(random_choices(bank, granularities, 0))
+    small = thinned(masked, torch.zeros(1, *shape))
+    x = images(16, *shape, seed=7)
+    assert torch.equal(lower(small)(x), lower(masked)(x))
+    with torch.no_grad():
+        equal = torch.isclose(small(x), masked(x), atol=1e-3, rtol=1e-3).all(1)
+    assert int(equal.sum()) >= 12
 
 
 def test_an_unpruned_network_stays_as_it_is():
