@@ -74,8 +74,8 @@ class Planner:
     def within(self, limit: float, error: Error | None = None, fronts: Fronts | None = None) -> ChoiceBatch:
         """A cheap plan whose error is at most ``limit``, or the most careful plan if there is none.
 
-        The weight of the path is refined by bisection, and what it leaves of the limit is spent by a last descent that
-        compares costs alone among the choices within the limit: the gaps of the path's convex hull.
+        The weight of the path is refined by bisection, and what it leaves of the limit, the gaps of the path's convex
+        hull, is spent by `filled`.
 
         Args:
             limit: of the error.
