@@ -9,6 +9,7 @@ from torch import Tensor
 from benchmarks.evaluation.subjects import ROUNDS, Subject, run_over, seconds
 from rlcompress.evaluation import Evaluator, Scorer
 from rlcompress.integer import lower
+from rlcompress.integer.onednn import int8_works
 from rlcompress.planning import ChoiceSpace, measure_sensitivity
 
 CANDIDATE_IMAGES = 256
@@ -16,15 +17,17 @@ TABLE_ENTRIES = 144
 TABLE_IMAGES = 128
 
 
+def working_engines() -> tuple[str, ...]:
+    """Those that work on this machine's processor."""
+    return ("portable", "int8") if int8_works() else ("portable",)
+
+
 @cache
 def forward_seconds(subject: Subject) -> dict[str, float]:
-    """Seconds an image of the dense network and both engines, each at its own best batch."""
+    """Seconds an image of the dense network and the engines that work here, each at its own best batch."""
     images, stitched = subject.inputs(subject.images), subject.bank.stitch(subject.uniform())
-    networks = {
-        "dense": subject.network.graph,
-        "int8": lower(stitched, engine="int8"),
-        "portable": lower(stitched, engine="portable"),
-    }
+    engines = {engine: lower(stitched, engine=engine) for engine in working_engines()}
+    networks = {"dense": subject.network.graph, **engines}
     work = {(n, b): _forward(network, images, b) for n, network in networks.items() for b in subject.batches}
     times = seconds({f"{n} {b}": run for (n, b), run in work.items()})
     return {n: min(times[f"{n} {b}"] for b in subject.batches) / len(images) for n in networks}
@@ -72,7 +75,7 @@ def differing_logits(subject: Subject) -> float:
     for weight_bits, activation_bits in ((8, 8), (4, 5), (3, 2)):
         stitched = subject.bank.stitch(subject.uniform(weight_bits, activation_bits))
         wanted = run_over(lower(stitched, engine="portable"), images, count)
-        for engine in ("portable", "int8"):
+        for engine in working_engines():
             network = lower(stitched, engine=engine)
             for batch in (1, 3, count):
                 for inputs in (images, images.contiguous()):

@@ -27,6 +27,7 @@ from rlcompress.candidates.tiers import check_tier
 from rlcompress.compensation import (
     InputHessians,
     InputMeans,
+    Moments,
     RoundedLayer,
     affine_to,
     local_moments,
@@ -111,15 +112,17 @@ class Candidates:
         self._correction = correction
         self._template = quantizable(network).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._images = calibration[:correction_images].contiguous(memory_format=torch.channels_last)
-        self._moments = output_moments(self._template, network.layers, self._images)
+        moments = output_moments(self._template, network.layers, self._images)
         settings = {
             "criterion": criterion, "correction": correction, "range_norm": range_norm, "compensated": repair != "none",
             "images": [hessian_images, correction_images], "round_to": [spec.round_to for spec in network.specs],
         }  # fmt: skip
-        self._store = None if cache is None else self._store_in(Path(cache), calibration, settings)
+        self._store = None
+        if cache is not None:
+            self._store = BankStore(Path(cache), bank_fingerprint(self._template, calibration, moments, settings))
         images = calibration[:hessian_images]
-        moments = self.kept(["inputs"], lambda: _input_moments(self._template, network.layers, images))
-        hessians, self._means = ({n: moments[f"{kind} {n}"] for n in network.layers} for kind in ("second", "mean"))
+        inputs = self.kept(["inputs"], lambda: _input_moments(self._template, network.layers, images))
+        hessians, self._means = ({n: inputs[f"{kind} {n}"] for n in network.layers} for kind in ("second", "mean"))
         check_hessians(hessians)
         gradients: dict[str, Tensor] = {}
         if criterion in NEED_GRADIENTS:
@@ -127,6 +130,7 @@ class Candidates:
         self._dense = {
             n: DenseLayer(network.layer(n).weight.detach(), hessians[n], gradients.get(n)) for n in network.layers
         }
+        self._moments = {n: of.with_unseen(self._local_moments(n)) for n, of in moments.items()}
         self._seen = {
             name: frozenset(map(int, network.classes[name])) | frozenset(map(int, network.input_classes[name]))
             for name in network.layers
@@ -135,11 +139,10 @@ class Candidates:
         self.learning_images = len(finishing) if repair == "t2" else 0
         """How many images learned rounding looks at."""
         self._finisher = Finisher(self._template, finishing, self._moments, correction_images)
-        stored = stored_samples(self._template, set(network.reads.values()), self._images)
-        widths = _WIDTHS["uniform"]
-        self._ranges = {name: fit_ranges(samples, widths, range_norm) for name, (samples, _) in stored.items()}
-        nonzero = {name: share for name, (_, share) in stored.items()}
-        self.densities = {layer: nonzero[name] for layer, name in network.reads.items()}
+        reads, widths = network.reads, _WIDTHS["uniform"]
+        stored = self.kept(["stored"], lambda: stored_samples(self._template, set(reads.values()), calibration))
+        self._ranges = {name: fit_ranges(stored[f"values {name}"], widths, range_norm) for name in set(reads.values())}
+        self.densities = {layer: float(stored[f"density {name}"]) for layer, name in reads.items()}
         """Layer name -> share of nonzero inputs on the calibration images."""
         self._scores = Memo(self._filter_scores)
         self._removed = Memo(self._removed_classes)
@@ -150,9 +153,6 @@ class Candidates:
         self._finals = Memo(self._finish, memory.finals, _module_bytes)
         self.on_step: OnStep | None = None
         """Called with (steps done, steps in all) of learned rounding."""
-
-    def _store_in(self, folder: Path, calibration: Tensor, settings: Mapping[str, object]) -> BankStore:
-        return BankStore(folder, bank_fingerprint(self._template, calibration, self._moments, settings))
 
     def kept(self, key: Key, compute: Callable[[], Mapping[str, Tensor]]) -> dict[str, Tensor]:
         """What ``compute`` gives for this network, images and settings, from the cache where that has it."""
@@ -249,10 +249,14 @@ class Candidates:
         """A compressed layer with the dense layer's moments on the dense network's inputs."""
         layer = self._layer(name, self._weights(name, quantizer, pruning, removed)[bits], removed)
         if self.repair != "none":
-            dense, seen = weighted(self._template, name), (self._dense[name].hessian, self._means[name])
-            have, want = (local_moments(part.weight, bias_of(part), *seen) for part in (layer, dense))
+            have, want = self._local_moments(name, layer), self._local_moments(name)
             rescale(layer, *affine_to(have, want, ~self._live(name, removed)[0]))
         return layer
+
+    def _local_moments(self, name: str, layer: WeightedLayer | None = None) -> Moments:
+        """Moments of the outputs of a layer, or of one in its place, on the inputs of the Hessians' images."""
+        layer = layer or weighted(self._template, name)
+        return local_moments(layer.weight, bias_of(layer), self._dense[name].hessian, self._means[name])
 
     def final(self, choices: Mapping[str, LayerChoice]) -> fx.GraphModule:
         """`stitch` with the repair that only policies that are kept get: the same choices give the same network.

@@ -13,29 +13,34 @@ _CHUNK = 16  # images a forward pass, which bounds its memory
 
 
 @torch.no_grad()
-def stored_samples(graph: fx.GraphModule, names: set[str], images: Tensor) -> dict[str, tuple[Tensor, float]]:
-    """Stored tensor -> values of it that are evenly spread over the images, and the share of them that is not zero.
+def stored_samples(graph: fx.GraphModule, names: set[str], images: Tensor) -> dict[str, Tensor]:
+    """For each stored tensor values that are evenly spread over the images, and the share of all that is not zero.
 
     Args:
         graph: the dense network.
         names: of the stored tensors.
         images: [N, C, H, W].
 
+    Returns:
+        ``values NAME``, float32 [M], and ``density NAME``, float64 scalar.
+
     Raises:
         DataError: a tensor has values that are not finite or too large.
     """
     samples: dict[str, list[Tensor]] = defaultdict(list)
-    nonzero: dict[str, list[float]] = defaultdict(list)
+    nonzero: dict[str, float] = defaultdict(float)
 
     def keep(name: str, values: Tensor) -> None:
         check_activations(name, values)
         samples[name].append(_spread(values, first, len(images)))
-        nonzero[name].append(int(values.count_nonzero()) / values[0].numel())
+        nonzero[name] += int(values.count_nonzero()) / values[0].numel()
 
     run = StoredTensors(graph, names, keep)
     for first in range(0, len(images), _CHUNK):
         run.run(images[first : first + _CHUNK])
-    return {name: (torch.cat(parts), sum(nonzero[name]) / len(images)) for name, parts in samples.items()}
+    values = {f"values {name}": torch.cat(parts) for name, parts in samples.items()}
+    counted = {f"density {name}": torch.tensor(share / len(images), dtype=torch.float64) for name, share in nonzero.items()}
+    return values | counted
 
 
 def _spread(values: Tensor, first: int, images: int) -> Tensor:

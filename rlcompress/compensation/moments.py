@@ -5,10 +5,14 @@ them badly. The *difference* between the compressed and the dense network on the
 few dozen: the compressed layer's outputs are shifted and scaled per channel until their mean and variance are the
 dense layer's. With BatchNorm folded this is one gain and one bias a channel, so networks without BatchNorm profit too.
 (Follows the bias and variance correction of Nagel et al., ICCV 2019, and Finkelstein et al., 2019, with paired images.)
+A channel that few images excite, one class's say, may vary little on those few dozen; what it then varies by is the
+noise of compression, and a gain fitted to it would shrink what it says when it matters. `Moments.unseen` keeps the gain
+near 1 there.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -21,10 +25,21 @@ _GAIN_LIMITS = (0.5, 2.0)  # beyond these a channel is too damaged for its varia
 
 @dataclass(frozen=True, slots=True)
 class Moments:
-    """Mean and standard deviation [K] of a layer's outputs over images and positions."""
+    """Mean and standard deviation of a layer's outputs over images and positions.
+
+    Attributes:
+        mean: [K].
+        std: [K].
+        unseen: [K] variance that further images show beyond that of these; 0.0 where none are known.
+    """
 
     mean: Tensor
     std: Tensor
+    unseen: Tensor | float = 0.0
+
+    def with_unseen(self, more: Self) -> Self:
+        """The same, knowing the moments of the same outputs on more images."""
+        return replace(self, unseen=(more.std.square() - self.std.square()).clamp_min(0.0))
 
     @classmethod
     def of(cls, output: Tensor) -> "Moments":
@@ -95,8 +110,13 @@ def rescale(layer: WeightedLayer, gain: Tensor, shift: Tensor) -> None:
 
 
 def affine_to(have: Moments, want: Moments, removed: Tensor) -> tuple[Tensor, Tensor]:
-    """Per-channel gain and shift [K] that turn one set of moments into another; 1 and 0 where ``removed``."""
-    gain = torch.where(have.std > 0, want.std / have.std, 1.0).clamp(*_GAIN_LIMITS)
+    """Per-channel gain and shift [K] that turn one set of moments into another; 1 and 0 where ``removed``.
+
+    Variance that further images show (``want.unseen``) counts as kept by the compressed layer, so that the gain is
+    nearer to 1 the less of a channel these images have shown.
+    """
+    wanted, had = ((of.std.square() + want.unseen).sqrt() for of in (want, have))
+    gain = torch.where(have.std > 0, wanted / had, 1.0).clamp(*_GAIN_LIMITS)
     shift = want.mean - have.mean * gain
     return torch.where(removed, 1.0, gain), torch.where(removed, 0.0, shift)
 

@@ -376,3 +376,13 @@ def test_learned_rounding_alone_asks_for_further_images(monkeypatch):
     held_out = len(range(7, 2 * len(X), 8))
     assert len(images) == 2 * len(X) - held_out
     assert any(torch.equal(images[-1], image) for image in further)
+
+
+def test_ranges_are_those_of_all_calibration_images():
+    network = traced(OptionAResNet())
+    dark = X.abs() * 0.1
+    mixed = torch.cat([dark, -X.abs()])
+    first = next(iter(network.layers))
+    of_dark, of_mixed = (Candidates(network, x, correction_images=4).range(first, 8) for x in (dark, mixed))
+    assert of_dark.zero_point == 0
+    assert of_mixed.zero_point > 200

@@ -17,9 +17,9 @@ def test_samples_are_evenly_spread_over_all_images_whatever_the_chunk(monkeypatc
     monkeypatch.setattr(samples, "_VALUES", 50)
     x = torch.randn(images, 3, 6, 5, generator=torch.Generator().manual_seed(0))
     x = x.contiguous(memory_format=torch.channels_last)
-    values, nonzero = stored_samples(network(), {"_0"}, x)["_0"]
-    assert torch.equal(values, x.relu().flatten()[:: max(1, x.numel() // 50)])
-    assert nonzero == pytest.approx(float((x > 0).float().mean()))
+    found = stored_samples(network(), {"_0"}, x)
+    assert torch.equal(found["values _0"], x.relu().flatten()[:: max(1, x.numel() // 50)])
+    assert float(found["density _0"]) == pytest.approx(float((x > 0).float().mean()))
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), 1e30])

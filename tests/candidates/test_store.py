@@ -52,8 +52,8 @@ def test_a_second_bank_reads_the_same_bits_and_computes_nothing(criterion, tmp_p
     plain, choices = weights_of(bank_of(None, criterion=criterion))
     first = bank_of(tmp_path, criterion=criterion)
     assert same(weights_of(first)[0], plain)
-    assert len(files_of(tmp_path)) == 1 + (criterion == "taylor") + len(choices)
-    for name in ("_input_moments", "loss_gradients", "compress"):
+    assert len(files_of(tmp_path)) == 2 + (criterion == "taylor") + len(choices)
+    for name in ("_input_moments", "loss_gradients", "stored_samples", "compress"):
         monkeypatch.setattr(f"rlcompress.candidates.bank.{name}", never)
     second = bank_of(tmp_path, criterion=criterion)
     assert same(weights_of(second)[0], plain)

@@ -58,6 +58,16 @@ def test_gains_are_limited_and_constant_channels_are_only_shifted():
     assert shift.tolist() == [1.0, -0.5, 3.0, 0.0]
 
 
+def test_what_further_images_show_keeps_the_gain_near_one():
+    few = Moments(torch.tensor([0.0, 1.0]), torch.tensor([0.1, 1.0]))
+    want = few.with_unseen(Moments(torch.tensor([0.5, 1.0]), torch.tensor([1.0, 0.9])))
+    assert want.unseen.tolist() == pytest.approx([0.99, 0.0])
+    have = Moments(torch.tensor([0.2, 0.0]), torch.tensor([0.2, 2.0]))
+    gain, shift = affine_to(have, want, torch.zeros(2, dtype=torch.bool))
+    assert gain.tolist() == pytest.approx([(1.0 / 1.03) ** 0.5, 0.5])
+    assert shift.tolist() == pytest.approx([-0.2 * (1.0 / 1.03) ** 0.5, 1.0])
+
+
 def test_removed_channels_stay_removed():
     dense = network()
     other = disturbed(dense, 0.1)
