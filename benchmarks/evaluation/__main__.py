@@ -60,7 +60,13 @@ def bars(subjects: Subjects) -> Iterator[Bar]:
         yield Bar("logits that differ between engines, batches, layouts", name, 0, engines.differing_logits)
         yield Bar("weight swap, ms", name, swap[name], engines.swap_ms, int8=True)
     for engine, limit in (("int8", 0.7), ("portable", 0.55)):
-        yield Bar(f"half of the filters kept / all, {engine}", "resnet20", limit, engines.pruned_ratio(engine), int8=engine == "int8")
+        yield Bar(
+            f"half of the filters kept / all, {engine}",
+            "resnet20",
+            limit,
+            engines.pruned_ratio(engine),
+            int8=engine == "int8",
+        )
     for correction, limit in (("local", 85), ("paired", 250)):
         what = f"candidate on 256 images, {correction} correction, dense image-forwards"
         yield Bar(what, "resnet20", limit, engines.candidate_forwards(correction), int8=True)

@@ -39,8 +39,8 @@ def stored_samples(graph: fx.GraphModule, names: set[str], images: Tensor) -> di
     for first in range(0, len(images), _CHUNK):
         run.run(images[first : first + _CHUNK])
     values = {f"values {name}": torch.cat(parts) for name, parts in samples.items()}
-    counted = {f"density {name}": torch.tensor(share / len(images), dtype=torch.float64) for name, share in nonzero.items()}
-    return values | counted
+    counts = torch.tensor(list(nonzero.values()), dtype=torch.float64)
+    return values | {f"density {name}": share for name, share in zip(nonzero, counts / len(images), strict=True)}
 
 
 def _spread(values: Tensor, first: int, images: int) -> Tensor:
