@@ -22,7 +22,7 @@ from pathlib import Path
 
 from rlcompress import hw_models
 from rlcompress.data import DataSplits, load_data
-from rlcompress.envs.problem import ProblemSettings
+from rlcompress.envs import ProblemSettings
 from rlcompress.evaluation import Score
 from rlcompress.evaluation.scorer import Choices, Scorer
 from rlcompress.hw_models import HardwareModel

@@ -25,8 +25,7 @@ from rlcompress.candidates import Candidates
 from rlcompress.candidates import bank as bank_module
 from rlcompress.candidates.layer import DenseLayer, Pruning, compress
 from rlcompress.data import DataSplits, ImageSet
-from rlcompress.envs import Problem
-from rlcompress.envs.problem import ProblemSettings
+from rlcompress.envs import Problem, ProblemSettings
 from rlcompress.hw_models import load as load_hardware
 from rlcompress.memory import parse_bytes
 from rlcompress.network.pretrained import untrained

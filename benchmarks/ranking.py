@@ -17,8 +17,7 @@ from numpy.typing import NDArray
 
 from benchmarks.evaluation.ranking import ranks
 from rlcompress.data import load_data
-from rlcompress.envs import Problem
-from rlcompress.envs.problem import ProblemSettings
+from rlcompress.envs import Problem, ProblemSettings
 from rlcompress.evaluation import Evaluator, successive_halving
 from rlcompress.hw_models import load as load_hardware
 from rlcompress.network.pretrained import pretrained

@@ -18,8 +18,8 @@ from rlcompress import hw_models
 from rlcompress.agents import CompositeAgent
 from rlcompress.candidates import Candidates
 from rlcompress.data import load_data
+from rlcompress.envs import Problem
 from rlcompress.envs import problem as problem_module
-from rlcompress.envs.problem import Problem
 from rlcompress.evaluation import Evaluator
 from rlcompress.network.pretrained import pretrained
 from rlcompress.planning import Planner, Surrogate

@@ -17,8 +17,7 @@ import numpy as np
 from rlcompress import hw_models
 from rlcompress.candidates import Candidates
 from rlcompress.data import load_data
-from rlcompress.envs import TARGETS, Problem, policy_id
-from rlcompress.envs.problem import ProblemSettings
+from rlcompress.envs import TARGETS, Problem, ProblemSettings, policy_id
 from rlcompress.evaluation import Evaluator, Score
 from rlcompress.network.pretrained import pretrained
 from rlcompress.planning import ChoiceSpace, Planner, Proxy, SensitivityRow, measure_sensitivity

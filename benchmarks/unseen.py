@@ -17,8 +17,7 @@ import torch
 from rlcompress import hw_models
 from rlcompress.data import ImageSet, load_data
 from rlcompress.data.moved import half_moved
-from rlcompress.envs import Problem
-from rlcompress.envs.problem import ProblemSettings
+from rlcompress.envs import Problem, ProblemSettings
 from rlcompress.evaluation import Evaluator
 from rlcompress.integer import lower
 from rlcompress.network.pretrained import pretrained

@@ -13,7 +13,7 @@ from torch import nn
 
 from rlcompress import hw_models
 from rlcompress.data import DataSplits, load_data
-from rlcompress.envs.problem import Problem, ProblemSettings
+from rlcompress.envs import Problem, ProblemSettings
 from rlcompress.network.builtin.digits_training import train_digits_cnn
 from rlcompress.network.cards import NetworkCard, get_card
 from rlcompress.network.trace import TracedNetwork, trace

@@ -34,7 +34,7 @@ def demo(
     from rlcompress.cli.progress import SearchBar
     from rlcompress.cli.summary_table import show_result
     from rlcompress.data import load_data
-    from rlcompress.envs.problem import ProblemSettings
+    from rlcompress.envs import ProblemSettings
     from rlcompress.hw_models import load as load_hardware
     from rlcompress.network.builtin.digits_training import train_digits_cnn
     from rlcompress.network.cards import get_card

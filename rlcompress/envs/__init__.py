@@ -11,7 +11,9 @@ import gymnasium
 from rlcompress.envs.compression_env import CompressionEnv
 from rlcompress.envs.episodes import Actions, Episodes
 from rlcompress.envs.flat_actions import Absolute, FlatActions, Residual
-from rlcompress.envs.problem import TARGETS, BudgetSpent, Outcome, Problem, policy_id
+from rlcompress.envs.outcome import BudgetSpent, Outcome, policy_id
+from rlcompress.envs.problem import Problem
+from rlcompress.envs.settings import TARGETS, ProblemSettings
 from rlcompress.envs.wrappers import FlattenAction, ResidualAction
 
 ENV_ID = "rlcompress/Compression-v0"
@@ -30,6 +32,7 @@ __all__ = [
     "FlattenAction",
     "Outcome",
     "Problem",
+    "ProblemSettings",
     "Residual",
     "ResidualAction",
     "policy_id",

@@ -1,6 +1,5 @@
 """`Problem`: everything that a policy is judged by - hardware, candidates, images - behind a few calls."""
 
-import hashlib
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, nullcontext
@@ -11,15 +10,17 @@ from typing import Self, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from rlcompress.candidates import Candidates, calibration_images, check_tier
+from rlcompress.candidates import Candidates, calibration_images
 from rlcompress.data import DataSplits, check_data_fits, load_data
 from rlcompress.envs.memory_need import memory_shares
+from rlcompress.envs.outcome import BudgetSpent, Outcome, policy_id
+from rlcompress.envs.settings import TARGETS, ProblemSettings
 from rlcompress.errors import RunError
 from rlcompress.evaluation import Evaluator, FinalScorer, Score, Scorer, Selection, best_of
-from rlcompress.hw_models import BatchCost, HardwareModel, bops_of
+from rlcompress.hw_models import BatchCost, HardwareModel
 from rlcompress.hw_models import load as load_hardware
-from rlcompress.integer import IntegerNetwork, engine_named, lower
-from rlcompress.memory import MemoryShares, parse_bytes, return_freed_memory
+from rlcompress.integer import IntegerNetwork, lower
+from rlcompress.memory import MemoryShares, return_freed_memory
 from rlcompress.network.cards import NetworkCard
 from rlcompress.network.pretrained import pretrained
 from rlcompress.network.trace import TracedNetwork
@@ -33,100 +34,15 @@ from rlcompress.planning import (
     kept_sensitivity,
     measure_sensitivity,
 )
-from rlcompress.spec import GRANULARITIES, ChoiceBatch, LayerChoice, NetworkStructure
+from rlcompress.spec import ChoiceBatch, LayerChoice
 from rlcompress.threads import one_thread
 from rlcompress.workers import WorkerPool
 
-TARGETS: dict[str, Callable[[HardwareModel, NetworkStructure, ChoiceBatch], NDArray[np.float64]]] = {
-    "energy": lambda hardware, network, batch: hardware.costs(network, batch).energy_pj,
-    "latency": lambda hardware, network, batch: hardware.costs(network, batch).latency_s,
-    "edp": lambda hardware, network, batch: hardware.costs(network, batch).edp_js,
-    "bops": lambda hardware, network, batch: bops_of(network, batch),
-}
-"""What a search makes small: name -> figure [B] of B policies on an accelerator."""
-
 _SENSITIVITY_IMAGES = 128
-
 
 _Result = TypeVar("_Result")
 
 Finals = Callable[[Sequence[ChoiceBatch]], Iterator[tuple[IntegerNetwork, list[Score]]]]
-
-
-class BudgetSpent(Exception):  # noqa: N818  # not an error: the search is done
-    """The allowed number of real evaluations, or the time for them, has been used."""
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """A policy that has really been evaluated.
-
-    Attributes:
-        number: of the evaluation, from 1.
-        source: what proposed the policy.
-        choices: the policy as a batch of one.
-        energy_uj: an inference, in microjoules.
-        latency_ms: an inference, in milliseconds.
-        saved_pct: percent of the target saved against dense 8 bits.
-        score: what the network still gets right.
-    """
-
-    number: int
-    source: str
-    choices: ChoiceBatch
-    energy_uj: float
-    latency_ms: float
-    saved_pct: float
-    score: Score
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProblemSettings:
-    """How a problem is set up.
-
-    Attributes:
-        target: name in `TARGETS`.
-        granularities: that may be chosen.
-        min_bits: least bits.
-        max_bits: most bits.
-        clustering: whether weights of few bits are clustered, as far as the accelerator stores indices.
-        round_to: channels that stay are a multiple of it; None for what the accelerator's description asks for.
-        score_images: search images that every candidate is scored on.
-        repair: tier of the repair, see `rlcompress.candidates.TIERS`.
-        correction: of the moments of candidates that are scored, see `rlcompress.candidates.CORRECTIONS`.
-        cache: folder in which Hessians, compressed layers and sensitivity tables are kept for other runs; results do
-            not depend on it.
-        engine: what executes compressed networks, see `rlcompress.integer.ENGINES`; results do not depend on it.
-        memory: what all processes may take together, such as ``4G``; None for fixed bounds of what is kept.
-    """
-
-    target: str = "energy"
-    granularities: tuple[str, ...] = ("none", "element", "filter")
-    min_bits: int = 2
-    max_bits: int = 8
-    clustering: bool = False
-    round_to: int | None = None
-    score_images: int = 1000
-    repair: str = "t1"
-    correction: str = "paired"
-    cache: str | None = None
-    engine: str = "auto"
-    memory: str | None = None
-
-    def __post_init__(self) -> None:
-        if self.target not in TARGETS:
-            raise RunError(f"unknown target {self.target!r}; choose from {', '.join(TARGETS)}")
-        unknown = [name for name in self.granularities if name not in GRANULARITIES]
-        if unknown:
-            raise RunError(f"unknown granularity {unknown[0]!r}; choose from {', '.join(GRANULARITIES)}")
-        check_tier(self.repair)
-        if self.round_to is not None and self.round_to < 1:
-            raise RunError(f"round_to must be at least 1, got {self.round_to}")
-        if self.score_images < 1:
-            raise RunError(f"score_images must be at least 1, got {self.score_images}")
-        engine_named(self.engine)
-        if self.memory is not None:
-            parse_bytes(self.memory)
 
 
 @dataclass(eq=False)
@@ -437,15 +353,3 @@ def _index_bits(hardware: HardwareModel, settings: ProblemSettings) -> int:
         mend = f"allow {widest} bits by --min-bits" if widest else "take one that does, such as ethosu55_256"
         raise RunError(f"{hardware.name} stores {stored}; leave out --clustering, or {mend}")
     return hardware.widest_index
-
-
-def policy_id(policy: ChoiceBatch) -> str:
-    """Twelve hexadecimal digits that tell a batch of one from others."""
-    digest = hashlib.sha256()
-    for array in (policy.granularity, policy.keep_ratio, policy.weight_bits, policy.activation_bits):
-        digest.update(np.ascontiguousarray(array).tobytes())
-    if policy.criterion.any():
-        digest.update(np.ascontiguousarray(policy.criterion).tobytes())
-    if policy.weight_quantizer.any():
-        digest.update(b"weight_quantizer" + np.ascontiguousarray(policy.weight_quantizer).tobytes())
-    return digest.hexdigest()[:12]

@@ -11,8 +11,7 @@ import torch
 from pydantic import TypeAdapter, ValidationError
 
 from rlcompress.data import DataSplits
-from rlcompress.envs import Outcome, Problem, policy_id
-from rlcompress.envs.problem import ProblemSettings
+from rlcompress.envs import Outcome, Problem, ProblemSettings, policy_id
 from rlcompress.errors import RunError
 from rlcompress.files import LimitError, parse_json, read_text, write_atomic
 from rlcompress.hw_models import HardwareModel

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Self
 
-from rlcompress.envs.problem import ProblemSettings
+from rlcompress.envs import ProblemSettings
 from rlcompress.errors import RunError
 
 _OWN_PROBLEMS: Mapping[str, Mapping[str, Any]] = {

@@ -8,8 +8,7 @@ import torch
 
 from rlcompress import hw_models
 from rlcompress.data import ImageSet
-from rlcompress.envs import BudgetSpent, Outcome, Problem, policy_id
-from rlcompress.envs.problem import ProblemSettings
+from rlcompress.envs import BudgetSpent, Outcome, Problem, ProblemSettings, policy_id
 from rlcompress.errors import RunError
 from rlcompress.evaluation import Score
 from rlcompress.network.thinning import thinned

@@ -8,8 +8,7 @@ import pytest
 
 from rlcompress import hw_models
 from rlcompress.data import load_data
-from rlcompress.envs import Problem
-from rlcompress.envs.problem import ProblemSettings
+from rlcompress.envs import Problem, ProblemSettings
 from rlcompress.network.pretrained import pretrained
 from rlcompress.searches.folder import RunFolder
 from rlcompress.searches.methods.simple import drawn

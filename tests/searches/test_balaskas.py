@@ -5,8 +5,7 @@ import torch
 
 from rlcompress import hw_models
 from rlcompress.candidates import Candidates
-from rlcompress.envs import Outcome
-from rlcompress.envs.problem import ProblemSettings
+from rlcompress.envs import Outcome, ProblemSettings
 from rlcompress.searches import Progress, SearchResult, SearchSettings, run_search
 from rlcompress.searches.comparison import compare
 from rlcompress.searches.methods.balaskas import PRUNERS

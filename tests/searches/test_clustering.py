@@ -5,8 +5,7 @@ from pathlib import Path
 import pytest
 
 from rlcompress import hw_models
-from rlcompress.envs import Problem
-from rlcompress.envs.problem import ProblemSettings
+from rlcompress.envs import Problem, ProblemSettings
 from rlcompress.errors import RlcompressWarning, RunError
 from rlcompress.searches import SearchSettings, run_search
 from rlcompress.searches.folder import RunFolder

@@ -11,7 +11,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from rlcompress import hw_models
 from rlcompress.candidates import Candidates, calibration_images
-from rlcompress.envs.problem import ProblemSettings
+from rlcompress.envs import ProblemSettings
 from rlcompress.errors import AgentError, RlcompressWarning, RunError
 from rlcompress.evaluation import Evaluator
 from rlcompress.integer import lower
