@@ -11,6 +11,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 from rlcompress.errors import NetworkError
 from rlcompress.network.exported import exported_graph
 from rlcompress.network.modular import make_modular
+from rlcompress.network.stored_weights import with_stored_weights
 
 
 def folded_graph(model: nn.Module, example: Tensor) -> fx.GraphModule:
@@ -70,7 +71,8 @@ def _check_numbers(model: nn.Module) -> None:
 
 def _traced(model: nn.Module, example: Tensor) -> fx.GraphModule:
     try:
-        return fx.symbolic_trace(copy.deepcopy(model).eval())
+        model = with_stored_weights(model)
+        return fx.symbolic_trace(copy.deepcopy(model))
     except Exception as error:  # a user's forward may raise anything while it is traced
         first = error
     try:
