@@ -38,8 +38,6 @@ def folded_graph(model: nn.Module, example: Tensor) -> fx.GraphModule:
             f"{type(model).__name__} has {len(inputs)} inputs; wrap it in a module with one tensor input"
         )
     _normalize_calls(graph)
-    make_modular(graph)
-    _fold_batch_norms(graph)
     try:
         record_shapes(graph, example)
     except Exception as error:  # whatever the user's operators raise
@@ -52,6 +50,8 @@ def folded_graph(model: nn.Module, example: Tensor) -> fx.GraphModule:
         raise NetworkError(
             f"{type(model).__name__} does not return one tensor; wrap it in a module that returns only the logits"
         )
+    make_modular(graph)
+    _fold_batch_norms(graph)
     return graph
 
 
@@ -131,9 +131,12 @@ def _fold_batch_norms(graph: fx.GraphModule) -> None:
         batch_norm = modules.get(node.target) if node.op == "call_module" else None
         if not isinstance(batch_norm, nn.BatchNorm1d | nn.BatchNorm2d) or batch_norm.running_var is None:
             continue
+        _make_affine(batch_norm)
         producer = node.args[0]
         layer = modules.get(producer.target) if producer.op == "call_module" else None
-        if isinstance(layer, nn.Conv2d | nn.Linear) and len(producer.users) == 1 and _calls(graph, producer) == 1:
+        of_tokens = isinstance(layer, nn.Linear) and len(node.meta["shape"]) != 2  # channels are not the features
+        read_once = len(producer.users) == 1 and _calls(graph, producer) == 1
+        if isinstance(layer, nn.Conv2d | nn.Linear) and read_once and not of_tokens:
             fuse = fuse_conv_bn_eval if isinstance(layer, nn.Conv2d) else fuse_linear_bn_eval
             modules[producer.target] = fuse(layer, batch_norm)  # type: ignore[type-var]
             producer.meta["moments"] = _moments(batch_norm)
@@ -144,14 +147,20 @@ def _fold_batch_norms(graph: fx.GraphModule) -> None:
     graph.recompile()
 
 
+def _make_affine(batch_norm: nn.BatchNorm1d | nn.BatchNorm2d) -> None:
+    """Give a BatchNorm without weight and bias those that change nothing, in place."""
+    if not batch_norm.affine:
+        batch_norm.affine = True
+        batch_norm.weight = nn.Parameter(torch.ones(batch_norm.num_features), requires_grad=False)
+        batch_norm.bias = nn.Parameter(torch.zeros(batch_norm.num_features), requires_grad=False)
+
+
 def _moments(batch_norm: nn.BatchNorm1d | nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
     """Mean and standard deviation [K] of what a BatchNorm gives over the images that its statistics come from."""
-    mean, variance = batch_norm.running_mean, batch_norm.running_var
-    assert mean is not None
+    variance = batch_norm.running_var
     assert variance is not None
-    gain = batch_norm.weight.detach().abs() if batch_norm.affine else torch.ones_like(variance)
-    shift = batch_norm.bias.detach() if batch_norm.affine else torch.zeros_like(mean)
-    return shift.clone(), gain * (variance / (variance + batch_norm.eps)).sqrt()
+    gain = batch_norm.weight.detach().abs()
+    return batch_norm.bias.detach().clone(), gain * (variance / (variance + batch_norm.eps)).sqrt()
 
 
 def _calls(graph: fx.GraphModule, node: fx.Node) -> int:

@@ -20,7 +20,7 @@ _EXPORTED_BATCH_NORM = ("input", "weight", "bias", "running_mean", "running_var"
 
 
 def make_modular(graph: fx.GraphModule) -> None:
-    """Replace ``conv2d``, ``linear`` and ``batch_norm`` on stored weights by modules, in place.
+    """Replace ``conv2d``, ``linear`` and ``batch_norm`` on stored weights by modules, in place; shapes are known.
 
     A module takes the name of the one that held the weights, if that held nothing else; two calls with one weight
     call one module. Calls with computed weights stay as they are.
@@ -38,6 +38,7 @@ def make_modular(graph: fx.GraphModule) -> None:
             graph.set_submodule(made[key], module.eval())
         with graph.graph.inserting_before(node):
             call = graph.graph.call_module(made[key], (node.args[0] if node.args else node.kwargs["input"],))
+            call.meta = dict(node.meta)
         node.replace_all_uses_with(call)
         graph.graph.erase_node(node)
     graph.graph.eliminate_dead_code()
@@ -69,14 +70,15 @@ def _linear(graph: fx.GraphModule, node: fx.Node) -> nn.Module | None:
 def _batch_norm(graph: fx.GraphModule, node: fx.Node) -> nn.Module | None:
     names = _EXPORTED_BATCH_NORM if hasattr(node.target, "overloadpacket") else _BATCH_NORM
     call = {**dict(zip(names, node.args, strict=False)), **node.kwargs}
-    held = {name: _held(graph, call.get(name)) for name in ("running_mean", "running_var", "weight", "bias")}
-    if any(tensor is None for tensor in held.values()) or call.get("training"):
+    tensors = ("running_mean", "running_var", "weight", "bias")
+    held = {name: _held(graph, call[name]) for name in tensors if call.get(name) is not None}
+    mean = held.get("running_mean")
+    if mean is None or any(tensor is None for tensor in held.values()) or call.get("training"):
         return None
-    mean = held["running_mean"]
-    assert mean is not None
     eps = call.get("eps", 1e-5)
     assert isinstance(eps, float)
-    return _with_weights(nn.BatchNorm2d(len(mean), eps=eps), **held)
+    kind = nn.BatchNorm2d if len(node.meta["shape"]) == 4 else nn.BatchNorm1d
+    return _with_weights(kind(len(mean), eps=eps, affine="weight" in held), **held)
 
 
 _MAKERS: dict[str, Callable[[fx.GraphModule, fx.Node], nn.Module | None]] = {

@@ -119,6 +119,37 @@ def test_batch_norm_stays_where_others_read_the_layer_too():
     assert traced(network).skipped == {"bn": "BatchNorm2d is not compressed"}
 
 
+@pytest.mark.parametrize("features", [6, 8])
+def test_batch_norm_over_tokens_is_not_folded_into_their_linear_layer(features):
+    network = Net(
+        lambda s, x: s.fc(s.bn(s.tokens(F.relu(s.a(x)).flatten(2))).mean(2)),
+        a=conv(3, 8), tokens=nn.Linear(64, features), bn=nn.BatchNorm1d(8), fc=nn.Linear(8, 5),
+    )  # fmt: skip
+    graph = traced(network)
+    assert graph.skipped == {"tokens": "Linear is not compressed", "bn": "BatchNorm1d is not compressed"}
+    torch.testing.assert_close(graph.graph(images(4, *SHAPE)), network(images(4, *SHAPE)))
+
+
+class FunctionalBatchNorm(nn.BatchNorm1d):
+    def forward(self, x):
+        return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
+
+
+def test_batch_norm_without_weights_and_of_features():
+    network = nn.Sequential(
+        conv(3, 4), nn.ReLU(), nn.BatchNorm2d(4, affine=False), conv(4, 4), nn.BatchNorm2d(4, affine=False),
+        nn.Flatten(), nn.Linear(256, 8), nn.BatchNorm1d(8, affine=False), nn.ReLU(), FunctionalBatchNorm(8),
+        nn.Linear(8, 8), FunctionalBatchNorm(8, affine=False),
+    )  # fmt: skip
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
+            module.running_mean.uniform_(-0.3, 0.3)
+            module.running_var.uniform_(0.5, 1.5)
+    graph = traced(network.eval())
+    assert sorted(graph.moments) == ["10", "3", "6"]
+    torch.testing.assert_close(graph.graph(images(4, *SHAPE)), network(images(4, *SHAPE)))
+
+
 def test_depthwise_shares_its_inputs_channels():
     result = traced(InvertedResidual())
     names = {name.split(".")[0]: name for name in result.layers}
