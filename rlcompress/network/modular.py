@@ -4,7 +4,6 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-import torch
 from torch import Tensor, fx, nn
 
 from rlcompress.network.operations import attribute, operation
@@ -22,19 +21,19 @@ _EXPORTED_BATCH_NORM = ("input", "weight", "bias", "running_mean", "running_var"
 def make_modular(graph: fx.GraphModule) -> None:
     """Replace ``conv2d``, ``linear`` and ``batch_norm`` on stored weights by modules, in place; shapes are known.
 
-    A module takes the name of the one that held the weights, if that held nothing else; two calls with one weight
-    call one module. Calls with computed weights stay as they are.
+    A module takes the name of the one that held the weights, if that held nothing else; two calls that differ in
+    their input alone call one module. Calls with computed weights stay as they are.
     """
-    made: dict[str, str] = {}
+    made: dict[tuple[str, ...], str] = {}
     for node in list(graph.graph.nodes):
         make = _MAKERS.get(operation(node)) if node.op == "call_function" else None
         module = make(graph, node) if make is not None else None
         if module is None:
             continue
-        weights = [part for part in node.all_input_nodes if part.op == "get_attr"]
-        key = str(weights[0].target)
+        weights = [str(part.target) for part in node.all_input_nodes if part.op == "get_attr"]
+        key = (*weights, module.extra_repr())
         if key not in made:
-            made[key] = _free_name(graph, [str(part.target) for part in weights])
+            made[key] = _free_name(graph, weights)
             graph.set_submodule(made[key], module.eval())
         with graph.graph.inserting_before(node):
             call = graph.graph.call_module(made[key], (node.args[0] if node.args else node.kwargs["input"],))
@@ -116,6 +115,8 @@ def _free_name(graph: fx.GraphModule, weights: list[str]) -> str:
     called = any(node.op == "call_module" and node.target == owner for node in graph.graph.nodes)
     if owner and not others and not called and not list(graph.get_submodule(owner).children()):
         return owner
-    name = f"{weights[0]}_layer"
-    assert not isinstance(getattr(graph, name, None), torch.nn.Module)
+    name, number = f"{weights[0]}_layer", 1
+    while name in dict(graph.named_modules()):
+        number += 1
+        name = f"{weights[0]}_layer{number}"
     return name
