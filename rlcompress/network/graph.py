@@ -11,6 +11,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 from rlcompress.errors import NetworkError
 from rlcompress.network.exported import exported_graph
 from rlcompress.network.modular import make_modular
+from rlcompress.network.operations import operation
 from rlcompress.network.stored_weights import with_stored_weights
 
 
@@ -98,6 +99,7 @@ def _line_of(error: BaseException) -> str:
 def record_shapes(graph: fx.GraphModule, example: Tensor) -> None:
     """Run a graph on one image [1, C, H, W] and write what its nodes give into their meta data.
 
+    A ``squeeze()`` of all dimensions of size 1 is told which ones, so that it leaves that of the images alone.
     ``meta["shape"]`` is the output's shape, None for what is no tensor; ``meta["plain"]`` says whether it is a plain
     number or shape, and ``meta["value"]`` is that number or shape.
     """
@@ -107,6 +109,10 @@ def record_shapes(graph: fx.GraphModule, example: Tensor) -> None:
 
 class _ShapeRecorder(fx.Interpreter):
     def run_node(self, n: fx.Node) -> object:
+        if operation(n) == "squeeze" and len(n.args) + len(n.kwargs) == 1:
+            shape = self.env[n.all_input_nodes[0]].shape
+            n.op, n.target = "call_function", torch.squeeze
+            n.args = (n.args[0], tuple(dim for dim, size in enumerate(shape) if dim > 0 and size == 1))
         result = super().run_node(n)
         n.meta["shape"] = tuple(result.shape) if isinstance(result, Tensor) else None
         n.meta["plain"] = isinstance(result, int | float | bool | torch.Size | torch.dtype | torch.device)

@@ -211,6 +211,18 @@ def test_flatten_repeats_each_channel_for_its_positions(flat):
     )
 
 
+@pytest.mark.parametrize("squeezed", [lambda x: x.squeeze(), torch.squeeze], ids=["method", "function"])
+def test_squeeze_of_everything_keeps_the_dimension_of_the_images(squeezed):
+    network = Net(
+        lambda s, x: squeezed(s.fc(squeezed(F.adaptive_avg_pool2d(s.a(x), 1)))), a=conv(3, 4), fc=nn.Linear(4, 5)
+    )
+    result = traced(network)
+    assert list(result.layers) == ["a", "fc"]
+    x = images(3, *SHAPE)
+    torch.testing.assert_close(result.graph(x), network(x))
+    torch.testing.assert_close(result.graph(x[:1]), network(x)[:1])
+
+
 def test_functional_operations_are_understood():
     def forward(s, x):
         x = F.relu6(F.avg_pool2d(torch.relu(s.a(x)), 2))
