@@ -10,6 +10,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
 from rlcompress.errors import NetworkError
 from rlcompress.network.exported import exported_graph
+from rlcompress.network.faithful import check_faithful
 from rlcompress.network.modular import make_modular
 from rlcompress.network.operations import operation
 from rlcompress.network.stored_weights import with_stored_weights
@@ -29,7 +30,8 @@ def folded_graph(model: nn.Module, example: Tensor) -> fx.GraphModule:
         ``node.meta["moments"]`` the mean and the standard deviation [K] of their outputs over the training images.
 
     Raises:
-        NetworkError: the module cannot be traced, has other inputs, results or number types, or fails on the example.
+        NetworkError: the module cannot be traced, has other inputs, results or number types, fails on the example, or
+            does not compute the same for every image alone.
     """
     _check_numbers(model)
     graph = _traced(model, example)
@@ -53,6 +55,7 @@ def folded_graph(model: nn.Module, example: Tensor) -> fx.GraphModule:
         )
     make_modular(graph)
     _fold_batch_norms(graph)
+    check_faithful(graph, model, example)
     return graph
 
 
