@@ -23,6 +23,7 @@ def static(forward):
         lambda s, x: s.fc(s.a(x).view(x.size(0), 4, -1).mean(2)),
         lambda s, x: s.fc(s.a(x)[:, :, : x.shape[2] // 2].mean((2, 3))),
         lambda s, x: s.fc((s.a(x) / x.shape[2]).flatten(2).sum(-1)),
+        lambda s, x: s.fc(s.a(x / x.std((1, 2, 3), keepdim=True)).view(x.size(0), 4, -1).mean(2)),  # 0 / 0 on black
     ],
 )
 def test_sizes_become_numbers_and_the_batch_stays_free(forward):
