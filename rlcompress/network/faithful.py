@@ -43,9 +43,8 @@ class _OnCopies(fx.Interpreter):
     """Runs operators on copies, as integer networks do."""
 
     def fetch_args_kwargs_from_env(self, n: fx.Node) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        args, kwargs = super().fetch_args_kwargs_from_env(n)
-        return fx.node.map_aggregate(args, _copy), fx.node.map_aggregate(kwargs, _copy)
+        def copied(part: fx.Node) -> Any:
+            value = self.env[part]
+            return value.clone() if isinstance(value, Tensor) else value
 
-
-def _copy(value: Any) -> Any:
-    return value.clone() if isinstance(value, Tensor) else value
+        return fx.map_arg(n.args, copied), fx.map_arg(n.kwargs, copied)
