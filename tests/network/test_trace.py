@@ -5,6 +5,7 @@ from torch.nn import functional as F
 
 from rlcompress.candidates import Candidates
 from rlcompress.errors import NetworkError
+from rlcompress.integer import lower
 from rlcompress.network.trace import trace
 from rlcompress.planning import ChoiceSpace, measure_sensitivity
 from rlcompress.spec import LayerChoice
@@ -353,6 +354,9 @@ COMPRESSIBLE = {
     "chunk": lambda s, x: s.quarter(s.a(x).chunk(2, 1)[0]).repeat(1, 2, 1, 1).mean((2, 3)),
     "same padding": lambda s, x: s.same(s.a(x)).mean((2, 3)),
     "tokens": lambda s, x: s.tokens(s.a(x).flatten(2).transpose(1, 2)).mean(1),
+    "recurrent": lambda s, x: s.gru(F.relu(s.a(x)).permute(0, 2, 1, 3).flatten(2))[0][:, -1],
+    "indices beside": lambda s, x: s.a(x).flatten(2).max(2)[0],
+    "in three dimensions": lambda s, x: s.volume(s.a(x)[:, :, None])[:, :, 0].mean((2, 3)),
 }  # fmt: skip
 
 
@@ -361,12 +365,15 @@ def test_unusual_networks_can_be_compressed(name):
     network = Net(
         lambda s, x: s.fc(COMPRESSIBLE[name](s, x)),
         a=conv(3, 8), b=conv(8, 8), quarter=conv(4, 4), same=conv(8, 8, padding="same"), p=nn.MaxPool2d(2),
-        tokens=nn.Linear(8, 8, bias=False), fc=nn.Linear(8, 5),
+        tokens=nn.Linear(8, 8, bias=False), gru=nn.GRU(64, 8, batch_first=True), volume=nn.Conv3d(8, 8, 3, padding=1),
+        fc=nn.Linear(8, 5),
     )  # fmt: skip
     result, x = traced(network), images(8, *SHAPE)
     bank = Candidates(result, x)
-    error = bank.stitch({layer: LayerChoice() for layer in result.layers})(x) - network(x)
+    stitched = bank.stitch({layer: LayerChoice() for layer in result.layers})
+    error = stitched(x) - network(x)
     assert error.square().mean() < 1e-3 * network(x).var()
+    assert (lower(stitched)(x) - stitched(x)).square().mean() < 1e-3 * network(x).var()
     space = ChoiceSpace(result.structure, granularities=("filter",))
     rows = measure_sensitivity(bank, space, x)
     assert all(0 <= row.logit_mse < 1e4 for row in rows)
