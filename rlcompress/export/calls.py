@@ -45,10 +45,18 @@ class Call:
         arguments = {"args": _written(step.args, step), "kwargs": _written(step.kwargs, step)}
         if isinstance(step.function, nn.Module):
             settings = {"module": type(step.function).__name__, "config": _config(step.function), **arguments}
-            return cls(settings, dict(step.function.state_dict()))
+            return cls(settings, dict(step.function.state_dict()))._rebuilt()
         if step.op == "call_method":
             return cls({"method": _allowed(str(step.target)), **arguments})
         return cls({"function": _function_name(step.function), **arguments})
+
+    def _rebuilt(self) -> "Call":
+        try:
+            self._module()
+        except (TypeError, RuntimeError):  # arguments that the module keeps under other names, or not
+            kind = self.settings["module"]
+            raise NetworkError(f"{kind} cannot be exported; let the network do without it") from None
+        return self
 
     def function(self) -> Callable[..., Any]:
         """What is called, found again by its name.

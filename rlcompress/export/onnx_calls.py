@@ -104,7 +104,10 @@ def _got(c: _Context) -> Any:
     """An element of a tuple, or slices of a tensor."""
     if isinstance(c.x, list):
         return c.x[c.args[1]]
-    index = c.args[1] if isinstance(c.args[1], list) else [c.args[1]]
+    index = list(c.args[1]) if isinstance(c.args[1], list) else [c.args[1]]
+    if Ellipsis in index:
+        at = index.index(Ellipsis)
+        index[at : at + 1] = [slice(None)] * (len(c.source) + 1 - len(index))
     if not all(isinstance(part, slice) for part in index):
         raise NetworkError("indexing by numbers has no ONNX rule; index by slices such as x[:, 0:1]")
     rows = [(part, axis) for axis, part in enumerate(index) if part != slice(None)]

@@ -24,6 +24,7 @@ CALLS = {
     "permute by name": lambda x: x.permute(dims=(0, 1, 3, 2)),
     "transpose by name": lambda x: torch.transpose(x, dim0=2, dim1=3),
     "index_select by name": lambda x: torch.index_select(x, dim=1, index=torch.tensor([2, 0])),
+    "slices behind an ellipsis": lambda x: torch.cat([x[..., ::2], x[..., 1::2]], 1),
     "reflection": lambda x: F.pad(x, (2, 1, 1, 0), mode="reflect"),
     "replication": lambda x: F.pad(x, (2, 1, 1, 0), mode="replicate"),
     "zeros around an average": lambda x: F.avg_pool2d(x, 3, 2, 1),
@@ -43,11 +44,20 @@ CALLS = {
 }  # fmt: skip
 
 
+class OfSequences(nn.Module):
+    """A module that gives a pair of sequences and something else for one or three sequences."""
+
+    def __init__(self, inner, count):
+        super().__init__()
+        self.inner, self.count = inner, count
+
+    def forward(self, x):
+        return self.inner(*[x.flatten(1, 2)] * self.count)[0]
+
+
 def exported(call, path):
     """What an exported network gives for two images, and what it should."""
-    network = Net(lambda s, x: s.call(F.relu(s.a(x))), a=conv(3, 4), call=call if isinstance(call, nn.Module) else None)
-    if network.call is None:
-        network.call = call
+    network = Net(lambda s, x: s.call(F.relu(s.a(x))), a=conv(3, 4), call=call)
     traced = trace(network, torch.zeros(1, *SHAPE))
     choices = dict.fromkeys(traced.layers, LayerChoice())
     stitched = Candidates(traced, images(8, *SHAPE)).stitch(choices)
@@ -75,6 +85,11 @@ def test_arguments_are_heeded(name, tmp_path):
         (nn.AvgPool2d(2, divisor_override=3), "^pooling with a divisor of its own"),
         (nn.AvgPool2d(3, 2, 1, ceil_mode=True), "ceil_mode over counted padding"),
         (lambda x: F.interpolate(x, size=(4, 5), mode="bilinear", antialias=True), "^interpolation other than"),
+        (OfSequences(nn.GRU(14, 6, batch_first=True), 1), "^GRU cannot be exported; let the network do without it$"),
+        (
+            OfSequences(nn.MultiheadAttention(14, 2, batch_first=True), 3),
+            "^MultiheadAttention cannot be exported; let the network do without it$",
+        ),
         (lambda x: F.pad(x, (1, 1, 1, 1), mode="circular"), "^circular padding has no ONNX rule"),
     ],
 )
