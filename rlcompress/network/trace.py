@@ -209,7 +209,9 @@ class _SpecTracer:
     def _name(self, node: fx.Node) -> str:
         """The module's name; the graph's where there is no module, or one that has been called before."""
         module_name = str(node.target)
-        return module_name if node.op == "call_module" and module_name not in self.names.values() else node.name
+        if node.op == "call_module" and module_name not in self.names.values():
+            return module_name
+        return f"{node.name}_of_{self.nodes.index(node)}" if node.name in self.modules else node.name
 
     def _origins(self, node: object) -> tuple[str, ...]:
         """Names of the specs whose outputs make up a node's value; empty for the network's input."""

@@ -340,6 +340,17 @@ def test_one_pool_module_may_be_called_twice():
     assert specs["fc"].inputs == ("pool_1",)
 
 
+def test_modules_that_are_called_like_operations():
+    network = Net(
+        lambda s, x: s.mean(F.relu(s.add((y := s.a(x)) + y * 0.5)).mean((2, 3))),
+        a=conv(3, 4), add=conv(4, 4), mean=nn.Linear(4, 5),
+    )  # fmt: skip
+    specs = specs_of(network)
+    assert [spec.kind for spec in specs.values()] == ["conv", "add", "conv", "pool", "linear"]
+    assert specs["add"].kind == "conv"
+    assert specs["mean"].kind == "linear"
+
+
 def test_arguments_by_name():
     network = Net(
         lambda s, x: s.fc(input=torch.cat(tensors=[F.relu(input=s.a(input=x))], dim=1).mean((2, 3))),
