@@ -45,7 +45,8 @@ class Call:
         arguments = {"args": _written(step.args, step), "kwargs": _written(step.kwargs, step)}
         if isinstance(step.function, nn.Module):
             settings = {"module": type(step.function).__name__, "config": _config(step.function), **arguments}
-            return cls(settings, dict(step.function.state_dict()))._rebuilt()
+            tensors = {name: part for name, part in step.function.state_dict().items() if name not in _OF_CODES}
+            return cls(settings, tensors)._rebuilt()
         if step.op == "call_method":
             return cls({"method": _allowed(str(step.target)), **arguments})
         return cls({"function": _function_name(step.function), **arguments})
@@ -89,9 +90,10 @@ class Call:
         with torch.device("meta"):  # takes no memory, whatever sizes a file names
             module = kind(**{key: _read(value, ()) for key, value in self.settings["config"].items()})
         module.load_state_dict(dict(self.tensors), assign=True)
-        return module.eval()
+        return module.eval().requires_grad_(False)
 
 
+_OF_CODES = ("codes", "scale")  # of layers that compute with real weights all the same
 _CONTAINERS = {"Module", "Sequential", "ModuleList", "ModuleDict", "DataParallel"}
 _MODULES = frozenset(
     name for name in dir(nn) if isinstance(getattr(nn, name), type) and issubclass(getattr(nn, name), nn.Module)
