@@ -110,7 +110,7 @@ class Candidates:
         self.repair = repair
         self._criterion = criterion
         self._correction = correction
-        self._template = quantizable(network).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._template = quantizable(network)
         self._images = calibration[:correction_images].contiguous(memory_format=torch.channels_last)
         moments = output_moments(self._template, network.layers, self._images)
         settings = {

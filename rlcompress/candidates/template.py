@@ -24,7 +24,7 @@ def quantizable(network: TracedNetwork) -> fx.GraphModule:
     """A copy of the network's graph with an `ActivationQuantizer` behind each tensor that a layer reads.
 
     Every reader of the tensor, residual sums included, sees the rounded values, as it would on an accelerator that
-    stores the tensor once. Layers get a zero bias where they had none.
+    stores the tensor once. Layers get a zero bias where they had none; tensors of four dimensions are channels_last.
     """
     graph = copy.deepcopy(network.graph)
     nodes = {node.name: node for node in graph.graph.nodes}
@@ -40,6 +40,9 @@ def quantizable(network: TracedNetwork) -> fx.GraphModule:
         if layer.bias is None:
             layer.bias = nn.Parameter(torch.zeros(layer.weight.shape[0]))
     graph.requires_grad_(False)
+    for tensor in (*graph.parameters(), *graph.buffers()):
+        if tensor.dim() == 4:
+            tensor.data = tensor.data.contiguous(memory_format=torch.channels_last)
     graph.recompile()
     return graph
 

@@ -45,10 +45,19 @@ class Call:
         arguments = {"args": _written(step.args, step), "kwargs": _written(step.kwargs, step)}
         if isinstance(step.function, nn.Module):
             settings = {"module": type(step.function).__name__, "config": _config(step.function), **arguments}
-            return cls(settings, dict(step.function.state_dict()))
+            tensors = {name: part for name, part in step.function.state_dict().items() if name not in _OF_CODES}
+            return cls(settings, tensors)._rebuilt()
         if step.op == "call_method":
             return cls({"method": _allowed(str(step.target)), **arguments})
         return cls({"function": _function_name(step.function), **arguments})
+
+    def _rebuilt(self) -> "Call":
+        try:
+            self._module()
+        except (TypeError, RuntimeError):  # arguments that the module keeps under other names, or not
+            kind = self.settings["module"]
+            raise NetworkError(f"{kind} cannot be exported; let the network do without it") from None
+        return self
 
     def function(self) -> Callable[..., Any]:
         """What is called, found again by its name.
@@ -81,9 +90,10 @@ class Call:
         with torch.device("meta"):  # takes no memory, whatever sizes a file names
             module = kind(**{key: _read(value, ()) for key, value in self.settings["config"].items()})
         module.load_state_dict(dict(self.tensors), assign=True)
-        return module.eval()
+        return module.eval().requires_grad_(False)
 
 
+_OF_CODES = ("codes", "scale")  # of layers that compute with real weights all the same
 _CONTAINERS = {"Module", "Sequential", "ModuleList", "ModuleDict", "DataParallel"}
 _MODULES = frozenset(
     name for name in dir(nn) if isinstance(getattr(nn, name), type) and issubclass(getattr(nn, name), nn.Module)

@@ -4,7 +4,9 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from torch import nn
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
 
 from rlcompress.errors import NetworkError
 from rlcompress.export.calls import Call
@@ -40,7 +42,13 @@ class _Context:
         return value if isinstance(value, str) else self.graph.constant(value)
 
     def tensor(self, name: str) -> str:
-        return self.graph.constant(self.call.tensors[name].numpy())
+        return self.graph.constant(self.held(name).numpy())
+
+    def held(self, name: str) -> Tensor:
+        """A tensor of a module."""
+        if name not in self.call.tensors:
+            raise NetworkError(f"an operator that computes its {name} has no ONNX rule; export as safetensors or torch")
+        return self.call.tensors[name]
 
     def integers(self, values: Any) -> str:
         return self.graph.constant(values, np.int64)
@@ -72,13 +80,15 @@ def _reshaped(c: _Context) -> str:
 
 
 def _permuted(c: _Context) -> str:
-    order = c.args[1] if isinstance(c.args[1], list) else c.args[1:]
+    dims = c.argument(1, "dims")
+    order = dims if isinstance(dims, list) else c.args[1:]
     return str(c.node("Transpose", c.x, perm=[i % len(c.shape) for i in order]))
 
 
 def _transposed(c: _Context) -> str:
     order = list(range(len(c.shape)))
-    a, b = c.args[1] % len(order), c.args[2] % len(order)
+    named = [c.kwargs[key] for key in ("dim0", "axis0", "dim1", "axis1") if key in c.kwargs]
+    a, b = (int(dim) % len(order) for dim in [*c.args[1:], *named])
     order[a], order[b] = order[b], order[a]
     return str(c.node("Transpose", c.x, perm=order))
 
@@ -94,7 +104,10 @@ def _got(c: _Context) -> Any:
     """An element of a tuple, or slices of a tensor."""
     if isinstance(c.x, list):
         return c.x[c.args[1]]
-    index = c.args[1] if isinstance(c.args[1], list) else [c.args[1]]
+    index = list(c.args[1]) if isinstance(c.args[1], list) else [c.args[1]]
+    if Ellipsis in index:
+        at = index.index(Ellipsis)
+        index[at : at + 1] = [slice(None)] * (len(c.source) + 1 - len(index))
     if not all(isinstance(part, slice) for part in index):
         raise NetworkError("indexing by numbers has no ONNX rule; index by slices such as x[:, 0:1]")
     rows = [(part, axis) for axis, part in enumerate(index) if part != slice(None)]
@@ -118,17 +131,28 @@ def _pooled(kind: str) -> Rule:
     def rule(c: _Context) -> str:
         kernel = _pair(c.argument(1, "kernel_size"))
         stride, padding = c.argument(2, "stride"), _pair(c.argument(3, "padding", 0))
-        last = {"count_include_pad": 1} if kind == "AveragePool" else {}
+        ceil_mode = int(bool(c.argument(5 if kind == "MaxPool" else 4, "ceil_mode", False)))
+        last = {"count_include_pad": _counts_padding(c, any(padding), ceil_mode)} if kind == "AveragePool" else {}
         if kind == "MaxPool" and c.argument(4, "dilation", 1) not in (1, [1, 1]):
             raise NetworkError("dilated pooling has no ONNX rule; export as safetensors or torch")
         return str(
             c.node(
                 kind, c.x, kernel_shape=kernel, strides=_pair(stride or kernel), pads=[*padding, *padding],
-                ceil_mode=int(bool(c.argument(5 if kind == "MaxPool" else 4, "ceil_mode", False))), **last,
+                ceil_mode=ceil_mode, **last,
             )
         )  # fmt: skip
 
     return rule
+
+
+def _counts_padding(c: _Context, padded: bool, ceil_mode: int) -> int:
+    """Whether averages count zeros around the image."""
+    counts = padded and bool(c.argument(5, "count_include_pad", True))
+    if c.argument(6, "divisor_override") is not None or (counts and ceil_mode):
+        raise NetworkError(
+            "pooling with a divisor of its own, or with ceil_mode over counted padding, has no ONNX rule"
+        )
+    return int(counts)
 
 
 def _adaptively_pooled(kind: str) -> Rule:
@@ -158,7 +182,15 @@ def _reduced(kind: str) -> Rule:
 
 
 def _paired(kind: str) -> Rule:
-    return lambda c: c.node(kind, *(c.number(value) for value in (c.args[0], c.args[1])))
+    def rule(c: _Context) -> str:
+        more = c.kwargs.keys() - {"input", "other"}
+        if more:
+            raise NetworkError(
+                f"{kind} with {min(more)!r} has no ONNX rule; leave it out or export as safetensors or torch"
+            )
+        return str(c.node(kind, c.number(c.argument(0, "input")), c.number(c.argument(1, "other"))))
+
+    return rule
 
 
 def _clipped(low: Any, high: Any) -> Rule:
@@ -191,13 +223,38 @@ def _gelu(c: _Context) -> str:
 
 
 def _resized(c: _Context) -> str:
-    mode = {"nearest": "nearest", "bilinear": "linear"}.get(str(c.argument(3, "mode", "nearest")))
-    if mode is None:
+    mode = str(c.argument(3, "mode", "nearest"))
+    if mode not in ("nearest", "bilinear") or c.argument(6, "antialias", False):
         raise NetworkError("interpolation other than nearest and bilinear has no ONNX rule")
+    sizes = [*zip(c.source[2:], c.shape[2:], strict=True)]
+    if mode == "nearest" and any(out % size for size, out in sizes):
+        return _picked(c)
     aligned = "align_corners" if c.argument(4, "align_corners", None) else "half_pixel"
-    where = {"coordinate_transformation_mode": aligned if mode == "linear" else "asymmetric"}
-    scales = [1.0, 1.0, *(out / size for out, size in zip(c.shape[2:], c.source[2:], strict=True))]
-    return str(c.node("Resize", c.x, "", c.graph.constant(scales), mode=mode, nearest_mode="floor", **where))
+    where = {"coordinate_transformation_mode": aligned if mode == "bilinear" else "asymmetric"}
+    factors = c.argument(2, "scale_factor")
+    if factors is None or c.argument(5, "recompute_scale_factor", False):
+        scales = [_scale(size, out) for size, out in sizes]
+    else:
+        scales = factors if isinstance(factors, list) else [factors, factors]
+    kind = "linear" if mode == "bilinear" else "nearest"
+    return str(c.node("Resize", c.x, "", c.graph.constant([1, 1, *scales]), mode=kind, nearest_mode="floor", **where))
+
+
+def _scale(size: int, out: int) -> np.float32:
+    """A float32 factor by which a runtime, which rounds down, makes ``out`` positions of ``size``."""
+    scale = np.float32(out / size)
+    return scale if int(np.float32(size) * scale) == out else np.nextafter(scale, np.float32(np.inf))
+
+
+def _picked(c: _Context) -> str:
+    """Nearest pixels as PyTorch picks them, which runtimes do by other roundings where factors are not whole."""
+    keys = ("size", "scale_factor", "mode", "align_corners", "recompute_scale_factor")
+    given = {key: c.argument(i, key) for i, key in enumerate(keys, 1)}
+    rows, columns = (torch.arange(size, dtype=torch.float32) for size in c.source[2:])
+    grid = torch.stack(torch.meshgrid(rows, columns, indexing="ij"))[None]
+    picked = functional.interpolate(grid, **{**given, "mode": "nearest"})[0].long()
+    x = c.node("Gather", c.x, c.integers(picked[0, :, 0].numpy()), axis=2)
+    return str(c.node("Gather", x, c.integers(picked[1, 0].numpy()), axis=3))
 
 
 def _batch_normed(c: _Context) -> str:
@@ -206,16 +263,24 @@ def _batch_normed(c: _Context) -> str:
 
 
 def _layer_normed(c: _Context) -> str:
-    axis, eps = -len(c.argument(1, "normalized_shape")), c.argument(4, "eps", 1e-5)
+    shape, eps = c.argument(1, "normalized_shape"), c.argument(4, "eps", 1e-5)
     if "module" in c.call.settings:
         parts = [c.tensor(name) for name in ("weight", "bias") if name in c.call.tensors]
     else:
         parts = [part for part in (c.argument(2, "weight"), c.argument(3, "bias")) if part is not None]
-    return str(c.node("LayerNormalization", c.x, *parts, axis=axis, epsilon=eps))
+    parts = parts or [c.graph.constant(np.ones(shape))]
+    return str(c.node("LayerNormalization", c.x, *parts, axis=-len(shape), epsilon=eps))
+
+
+def _softplus(c: _Context) -> str:
+    beta = float(c.argument(1, "beta", 1.0))
+    if beta == 1.0:
+        return str(c.node("Softplus", c.x))
+    return str(c.graph.scaled(c.node("Softplus", c.graph.scaled(c.x, beta)), 1.0 / beta))
 
 
 def _linear(c: _Context) -> str:
-    product = c.node("MatMul", c.x, c.graph.constant(c.call.tensors["weight"].numpy().T))
+    product = c.node("MatMul", c.x, c.graph.constant(c.held("weight").numpy().T))
     return str(c.node("Add", product, c.tensor("bias"))) if "bias" in c.call.tensors else str(product)
 
 
@@ -237,8 +302,11 @@ def _convolved(kind: str) -> Rule:
 
 
 def _padded(c: _Context) -> str:
-    if c.argument(2, "mode", "constant") != "constant":
-        return str(c.node("Pad", c.x, _onnx_pads(c), mode={"replicate": "edge"}.get(c.args[2], c.args[2])))
+    mode = c.argument(2, "mode", "constant")
+    if mode == "circular":
+        raise NetworkError("circular padding has no ONNX rule; export as safetensors or torch")
+    if mode != "constant":
+        return str(c.node("Pad", c.x, _onnx_pads(c), mode={"replicate": "edge"}.get(mode, mode)))
     return c.graph.padded(c.record.inputs[0], c.argument(1, "pad"), c.argument(3, "value", 0) or 0)
 
 
@@ -253,7 +321,7 @@ def _onnx_pads(c: _Context) -> str:
 _RULES: dict[str, Rule] = {
     "cat": _concatenated, "reshape": _reshaped, "permute": _permuted, "transpose": _transposed, "split": _split,
     "getitem": _got, "expand": _expanded,
-    "index_select": lambda c: c.node("Gather", c.x, c.args[2], axis=int(c.args[1])),
+    "index_select": lambda c: c.node("Gather", c.x, c.argument(2, "index"), axis=int(c.argument(1, "dim"))),
     "repeat": lambda c: c.node("Tile", c.x, c.integers(c.args[1] if isinstance(c.args[1], list) else c.args[1:])),
     "pixel_shuffle": lambda c: c.node(
         "DepthToSpace", c.x, blocksize=int(c.argument(1, "upscale_factor")), mode="CRD"
@@ -271,7 +339,7 @@ _RULES: dict[str, Rule] = {
     "silu": lambda c: c.node("Mul", c.x, c.node("Sigmoid", c.x)), "gelu": _gelu,
     "leaky_relu": lambda c: c.node("LeakyRelu", c.x, alpha=float(c.argument(1, "negative_slope", 0.01))),
     "elu": lambda c: c.node("Elu", c.x, alpha=float(c.argument(1, "alpha", 1.0))),
-    "softplus": lambda c: c.node("Softplus", c.x),
+    "softplus": _softplus,
     "softmax": lambda c: c.node("Softmax", c.x, axis=int(c.argument(1, "dim"))),
     "interpolate": _resized, "batch_norm": _batch_normed, "layer_norm": _layer_normed, "linear": _linear,
     "conv": _convolved("Conv"), "conv_transpose": _convolved("ConvTranspose"),
@@ -292,7 +360,8 @@ _SAME_AS = {
         (nn.Hardtanh, "hardtanh"), (nn.Hardswish, "hardswish"), (nn.Hardsigmoid, "hardsigmoid"),
         (nn.Sigmoid, "sigmoid"), (nn.Tanh, "tanh"), (nn.SiLU, "silu"), (nn.GELU, "gelu"), (nn.ELU, "elu"),
         (nn.LeakyReLU, "leaky_relu"), (nn.Softplus, "softplus"), (nn.Softmax, "softmax"),
-        (nn.Upsample, "interpolate"), (nn.UpsamplingNearest2d, "interpolate"), (nn.BatchNorm2d, "batch_norm"),
+        (nn.Upsample, "interpolate"), (nn.UpsamplingNearest2d, "interpolate"), (nn.BatchNorm1d, "batch_norm"),
+        (nn.BatchNorm2d, "batch_norm"),
         (nn.LayerNorm, "layer_norm"), (nn.Linear, "linear"), (nn.Conv2d, "conv"),
         (nn.ConvTranspose2d, "conv_transpose"),
     )},

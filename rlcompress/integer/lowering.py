@@ -188,6 +188,8 @@ class Lowering:
         source = node.args[0] if node.args else None
         if not isinstance(source, fx.Node) or source.meta.get("plain"):
             return False
+        if source.meta.get("shape") is None and not self.is_.is_move(source):  # one of several outputs
+            return False
         moves = self.is_.is_same(node) or self.is_.is_move(node) or self.is_.is_max_pool(node)
         return moves or self.is_.zero_pads(node) is not None
 

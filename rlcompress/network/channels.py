@@ -139,7 +139,7 @@ class _Propagation:
         if name in REDUCTIONS and (reduced_dims(node) or {0}).isdisjoint({0, 1}):
             return self._whole(node.args[0])
         if name in CONCATENATIONS and argument(node, 1, "dim", 0) in (1, 1 - len(node.meta["shape"] or (0, 0))):
-            return np.concatenate([self._whole(part) for part in node.all_input_nodes])
+            return self._joined(node)
         if name == "pad":
             return self._padded(node)
         return self._opaque(node)
@@ -191,6 +191,12 @@ class _Propagation:
         narrow, wide = sorted((left, right), key=len)
         self.pinned.extend(narrow)  # one channel for all of the other's
         return wide if len(narrow) == 1 else self._opaque(node)
+
+    def _joined(self, node: fx.Node) -> Channels:
+        parts = node.args[0]  # one of them may be there twice
+        if not isinstance(parts, list | tuple) or not all(is_tensor(part) for part in parts):
+            return self._opaque(node)
+        return np.concatenate([self._whole(part) for part in parts])
 
     def _padded(self, node: fx.Node) -> Channels:
         pads = argument(node, 1, "pad", ())

@@ -10,7 +10,10 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
 from rlcompress.errors import NetworkError
 from rlcompress.network.exported import exported_graph
+from rlcompress.network.faithful import check_faithful
 from rlcompress.network.modular import make_modular
+from rlcompress.network.operations import operation
+from rlcompress.network.stored_weights import with_stored_weights
 
 
 def folded_graph(model: nn.Module, example: Tensor) -> fx.GraphModule:
@@ -27,7 +30,8 @@ def folded_graph(model: nn.Module, example: Tensor) -> fx.GraphModule:
         ``node.meta["moments"]`` the mean and the standard deviation [K] of their outputs over the training images.
 
     Raises:
-        NetworkError: the module cannot be traced, has other inputs, results or number types, or fails on the example.
+        NetworkError: the module cannot be traced, has other inputs, results or number types, fails on the example, or
+            does not compute the same for every image alone.
     """
     _check_numbers(model)
     graph = _traced(model, example)
@@ -37,8 +41,6 @@ def folded_graph(model: nn.Module, example: Tensor) -> fx.GraphModule:
             f"{type(model).__name__} has {len(inputs)} inputs; wrap it in a module with one tensor input"
         )
     _normalize_calls(graph)
-    make_modular(graph)
-    _fold_batch_norms(graph)
     try:
         record_shapes(graph, example)
     except Exception as error:  # whatever the user's operators raise
@@ -51,6 +53,9 @@ def folded_graph(model: nn.Module, example: Tensor) -> fx.GraphModule:
         raise NetworkError(
             f"{type(model).__name__} does not return one tensor; wrap it in a module that returns only the logits"
         )
+    make_modular(graph)
+    _fold_batch_norms(graph)
+    check_faithful(graph, model, example)
     return graph
 
 
@@ -70,7 +75,8 @@ def _check_numbers(model: nn.Module) -> None:
 
 def _traced(model: nn.Module, example: Tensor) -> fx.GraphModule:
     try:
-        return fx.symbolic_trace(copy.deepcopy(model).eval())
+        model = with_stored_weights(model)
+        return fx.symbolic_trace(copy.deepcopy(model))
     except Exception as error:  # a user's forward may raise anything while it is traced
         first = error
     try:
@@ -96,6 +102,7 @@ def _line_of(error: BaseException) -> str:
 def record_shapes(graph: fx.GraphModule, example: Tensor) -> None:
     """Run a graph on one image [1, C, H, W] and write what its nodes give into their meta data.
 
+    A ``squeeze()`` of all dimensions of size 1 is told which ones, so that it leaves that of the images alone.
     ``meta["shape"]`` is the output's shape, None for what is no tensor; ``meta["plain"]`` says whether it is a plain
     number or shape, and ``meta["value"]`` is that number or shape.
     """
@@ -105,6 +112,10 @@ def record_shapes(graph: fx.GraphModule, example: Tensor) -> None:
 
 class _ShapeRecorder(fx.Interpreter):
     def run_node(self, n: fx.Node) -> object:
+        if operation(n) == "squeeze" and len(n.args) + len(n.kwargs) == 1:
+            shape = self.env[n.all_input_nodes[0]].shape
+            n.op, n.target = "call_function", torch.squeeze
+            n.args = (n.args[0], tuple(dim for dim, size in enumerate(shape) if dim > 0 and size == 1))
         result = super().run_node(n)
         n.meta["shape"] = tuple(result.shape) if isinstance(result, Tensor) else None
         n.meta["plain"] = isinstance(result, int | float | bool | torch.Size | torch.dtype | torch.device)
@@ -129,9 +140,12 @@ def _fold_batch_norms(graph: fx.GraphModule) -> None:
         batch_norm = modules.get(node.target) if node.op == "call_module" else None
         if not isinstance(batch_norm, nn.BatchNorm1d | nn.BatchNorm2d) or batch_norm.running_var is None:
             continue
+        _make_affine(batch_norm)
         producer = node.args[0]
         layer = modules.get(producer.target) if producer.op == "call_module" else None
-        if isinstance(layer, nn.Conv2d | nn.Linear) and len(producer.users) == 1 and _calls(graph, producer) == 1:
+        of_tokens = isinstance(layer, nn.Linear) and len(node.meta["shape"]) != 2  # channels are not the features
+        read_once = len(producer.users) == 1 and _calls(graph, producer) == 1
+        if isinstance(layer, nn.Conv2d | nn.Linear) and read_once and not of_tokens:
             fuse = fuse_conv_bn_eval if isinstance(layer, nn.Conv2d) else fuse_linear_bn_eval
             modules[producer.target] = fuse(layer, batch_norm)  # type: ignore[type-var]
             producer.meta["moments"] = _moments(batch_norm)
@@ -142,14 +156,20 @@ def _fold_batch_norms(graph: fx.GraphModule) -> None:
     graph.recompile()
 
 
+def _make_affine(batch_norm: nn.BatchNorm1d | nn.BatchNorm2d) -> None:
+    """Give a BatchNorm without weight and bias those that change nothing, in place."""
+    if not batch_norm.affine:
+        batch_norm.affine = True
+        batch_norm.weight = nn.Parameter(torch.ones(batch_norm.num_features), requires_grad=False)
+        batch_norm.bias = nn.Parameter(torch.zeros(batch_norm.num_features), requires_grad=False)
+
+
 def _moments(batch_norm: nn.BatchNorm1d | nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
     """Mean and standard deviation [K] of what a BatchNorm gives over the images that its statistics come from."""
-    mean, variance = batch_norm.running_mean, batch_norm.running_var
-    assert mean is not None
+    variance = batch_norm.running_var
     assert variance is not None
-    gain = batch_norm.weight.detach().abs() if batch_norm.affine else torch.ones_like(variance)
-    shift = batch_norm.bias.detach() if batch_norm.affine else torch.zeros_like(mean)
-    return shift.clone(), gain * (variance / (variance + batch_norm.eps)).sqrt()
+    gain = batch_norm.weight.detach().abs()
+    return batch_norm.bias.detach().clone(), gain * (variance / (variance + batch_norm.eps)).sqrt()
 
 
 def _calls(graph: fx.GraphModule, node: fx.Node) -> int:

@@ -4,7 +4,6 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-import torch
 from torch import Tensor, fx, nn
 
 from rlcompress.network.operations import attribute, operation
@@ -20,24 +19,25 @@ _EXPORTED_BATCH_NORM = ("input", "weight", "bias", "running_mean", "running_var"
 
 
 def make_modular(graph: fx.GraphModule) -> None:
-    """Replace ``conv2d``, ``linear`` and ``batch_norm`` on stored weights by modules, in place.
+    """Replace ``conv2d``, ``linear`` and ``batch_norm`` on stored weights by modules, in place; shapes are known.
 
-    A module takes the name of the one that held the weights, if that held nothing else; two calls with one weight
-    call one module. Calls with computed weights stay as they are.
+    A module takes the name of the one that held the weights, if that held nothing else; two calls that differ in
+    their input alone call one module. Calls with computed weights stay as they are.
     """
-    made: dict[str, str] = {}
+    made: dict[tuple[str, ...], str] = {}
     for node in list(graph.graph.nodes):
         make = _MAKERS.get(operation(node)) if node.op == "call_function" else None
         module = make(graph, node) if make is not None else None
         if module is None:
             continue
-        weights = [part for part in node.all_input_nodes if part.op == "get_attr"]
-        key = str(weights[0].target)
+        weights = [str(part.target) for part in node.all_input_nodes if part.op == "get_attr"]
+        key = (*weights, module.extra_repr())
         if key not in made:
-            made[key] = _free_name(graph, [str(part.target) for part in weights])
+            made[key] = _free_name(graph, weights)
             graph.set_submodule(made[key], module.eval())
         with graph.graph.inserting_before(node):
             call = graph.graph.call_module(made[key], (node.args[0] if node.args else node.kwargs["input"],))
+            call.meta = dict(node.meta)
         node.replace_all_uses_with(call)
         graph.graph.erase_node(node)
     graph.graph.eliminate_dead_code()
@@ -69,14 +69,15 @@ def _linear(graph: fx.GraphModule, node: fx.Node) -> nn.Module | None:
 def _batch_norm(graph: fx.GraphModule, node: fx.Node) -> nn.Module | None:
     names = _EXPORTED_BATCH_NORM if hasattr(node.target, "overloadpacket") else _BATCH_NORM
     call = {**dict(zip(names, node.args, strict=False)), **node.kwargs}
-    held = {name: _held(graph, call.get(name)) for name in ("running_mean", "running_var", "weight", "bias")}
-    if any(tensor is None for tensor in held.values()) or call.get("training"):
+    tensors = ("running_mean", "running_var", "weight", "bias")
+    held = {name: _held(graph, call[name]) for name in tensors if call.get(name) is not None}
+    mean = held.get("running_mean")
+    if mean is None or any(tensor is None for tensor in held.values()) or call.get("training"):
         return None
-    mean = held["running_mean"]
-    assert mean is not None
     eps = call.get("eps", 1e-5)
     assert isinstance(eps, float)
-    return _with_weights(nn.BatchNorm2d(len(mean), eps=eps), **held)
+    kind = nn.BatchNorm2d if len(node.meta["shape"]) == 4 else nn.BatchNorm1d
+    return _with_weights(kind(len(mean), eps=eps, affine="weight" in held), **held)
 
 
 _MAKERS: dict[str, Callable[[fx.GraphModule, fx.Node], nn.Module | None]] = {
@@ -114,6 +115,8 @@ def _free_name(graph: fx.GraphModule, weights: list[str]) -> str:
     called = any(node.op == "call_module" and node.target == owner for node in graph.graph.nodes)
     if owner and not others and not called and not list(graph.get_submodule(owner).children()):
         return owner
-    name = f"{weights[0]}_layer"
-    assert not isinstance(getattr(graph, name, None), torch.nn.Module)
+    name, number = f"{weights[0]}_layer", 1
+    while name in dict(graph.named_modules()):
+        number += 1
+        name = f"{weights[0]}_layer{number}"
     return name

@@ -94,7 +94,7 @@ def card_of(module: nn.Module, name: str, given: InputFormat) -> NetworkCard:
     assert given.shape is not None
     try:
         with torch.no_grad():
-            output = module.eval()(torch.zeros(1, *given.shape))
+            output = module.eval()(torch.zeros(2, *given.shape))  # squeeze() drops a batch of one
     except Exception as error:  # whatever the user's operators raise
         raise NetworkError(
             f"network {name!r} does not accept an input of shape {given.shape} ({reason_of(error)}); "

@@ -17,13 +17,13 @@ def make_static(graph: fx.GraphModule, example: Tensor) -> None:
 
     Args:
         graph: a graph that takes images [N, C, H, W].
-        example: an image [1, C, H, W] of the size that the graph will take from now on.
+        example: an image [1, C, H, W] of the size that the graph will take from now on; its values do not matter.
 
     Raises:
         NetworkError: the graph computes something else than a view from the number of images.
     """
     record_shapes(graph, example)
-    images = example[:1].expand(3, *example.shape[1:])
+    images = torch.rand(3, *example.shape[1:], generator=torch.Generator().manual_seed(0))  # of one colour: 0 / 0
     with torch.no_grad():
         wanted = graph(images)
     for node in list(graph.graph.nodes):

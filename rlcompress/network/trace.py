@@ -209,7 +209,9 @@ class _SpecTracer:
     def _name(self, node: fx.Node) -> str:
         """The module's name; the graph's where there is no module, or one that has been called before."""
         module_name = str(node.target)
-        return module_name if node.op == "call_module" and module_name not in self.names.values() else node.name
+        if node.op == "call_module" and module_name not in self.names.values():
+            return module_name
+        return f"{node.name}_of_{self.nodes.index(node)}" if node.name in self.modules else node.name
 
     def _origins(self, node: object) -> tuple[str, ...]:
         """Names of the specs whose outputs make up a node's value; empty for the network's input."""
@@ -217,11 +219,12 @@ class _SpecTracer:
         return (self.names[node],) if node in self.names else self.origins[node]
 
     def stored(self, node: object) -> fx.Node:
-        """The node whose output lies in memory when ``node`` is read: views, padding and dropout are undone."""
+        """The node whose tensor lies in memory when ``node`` is read: views, padding and dropout are undone."""
         assert isinstance(node, fx.Node)
         module = self.modules.get(str(node.target)) if node.op == "call_module" else None
         view = isinstance(module, VIEW_MODULES + RESHAPING_MODULES) or operation(node) in VIEWS
-        return self.stored(node.args[0]) if view and isinstance(node.args[0], fx.Node) else node
+        source = self.stored(node.args[0]) if view and isinstance(node.args[0], fx.Node) else node
+        return source if is_tensor(source) else node  # one of several outputs
 
     def _coupling(self) -> dict[int, str]:
         """Class -> name of its coupling group, for the groups that may be removed."""

@@ -6,6 +6,7 @@ from functools import cache
 import pytest
 import torch
 from safetensors.torch import save_file
+from torch import nn
 
 from rlcompress.candidates import Candidates
 from rlcompress.errors import NetworkError, RunError
@@ -15,9 +16,9 @@ from rlcompress.export.reading import read_exported
 from rlcompress.integer import lower
 from rlcompress.network.cards import NetworkCard
 from rlcompress.network.trace import trace
-from rlcompress.spec import CompressionPolicy
+from rlcompress.spec import CompressionPolicy, LayerChoice
 from tests.network.test_thinning import NETWORKS, SHAPE, random_choices
-from tests.small_networks import images
+from tests.small_networks import conv, images
 
 CARD = NetworkCard(
     name="small", factory="", input_shape=SHAPE, mean=(0.1, 0.2, 0.3), std=(1.0, 1.0, 1.0), classes=5,
@@ -56,6 +57,20 @@ def test_safetensors_load_back_to_the_same_bits(name, tmp_path):
 
     with safe_open(path, "pt") as file:
         assert CompressionPolicy.from_json(file.metadata()["policy"]) == policy
+
+
+@pytest.mark.parametrize("format_", ["safetensors", "torch"])
+def test_layers_without_an_integer_rule_are_exported(format_, tmp_path):
+    network = nn.Sequential(
+        nn.BatchNorm2d(3), conv(3, 4, padding_mode="reflect"), nn.ReLU(), conv(4, 4), nn.Flatten(), nn.Linear(256, 5)
+    ).eval()
+    traced = trace(network, torch.zeros(1, *SHAPE))
+    choices = dict.fromkeys(traced.layers, LayerChoice(granularity="channel", keep_ratio=0.75))
+    stitched, x = Candidates(traced, images(16, *SHAPE)).stitch(choices), images(5, *SHAPE, seed=3)
+    policy = CompressionPolicy.of(choices, network=traced.reference, hardware="npu_int8")
+    export(stitched, policy, CARD, tmp_path / "small", format_)
+    small = load(tmp_path / "small") if format_ == "safetensors" else torch.export.load(tmp_path / "small").module()
+    assert torch.equal(small(x), lower(stitched, engine="portable")(x))
 
 
 @pytest.mark.parametrize("int4", [False, True])

@@ -44,6 +44,20 @@ class Weights(nn.Module):
         return F.linear(x.mean((2, 3)), self.last.weight, bias=self.last.bias)
 
 
+class OneKernel(nn.Module):
+    """Branches that differ in their dilation alone, and one that has a bias (TridentNet shares weights so)."""
+
+    def __init__(self):
+        super().__init__()
+        self.kernel = nn.Parameter(torch.randn(8, 3, 3, 3, generator=torch.Generator().manual_seed(0)))
+        self.bias = nn.Parameter(torch.arange(8.0))
+        self.last = nn.Linear(8, 5)
+
+    def forward(self, x):
+        wide = [F.relu(F.conv2d(x, self.kernel, padding=d, dilation=d)) for d in (1, 2, 3, 1)]
+        return self.last((sum(wide) + F.conv2d(x, self.kernel, self.bias, padding=1)).mean((2, 3)))
+
+
 class FixedBatch(nn.Module):
     def __init__(self):
         super().__init__()
@@ -122,3 +136,12 @@ class Several(nn.Module):
 def test_several_results(result):
     with pytest.raises(NetworkError, match="Several does not return one tensor; wrap it in a module"):
         trace(Several(result), torch.zeros(1, *SHAPE))
+
+
+def test_calls_with_one_weight_and_other_arguments_are_other_layers():
+    network = OneKernel()
+    traced = trace(network, torch.zeros(1, *SHAPE))
+    assert list(traced.layers) == ["kernel_layer2", "kernel_layer3", "kernel_layer4", "last"]
+    assert traced.skipped == {"kernel_layer": "Conv2d is used 2 times"}
+    x = images(4, *SHAPE)
+    torch.testing.assert_close(traced.graph(x), network(x))

@@ -19,6 +19,14 @@ def small():
     torch.manual_seed(0)
     return nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 36, 10))
 
+class Squeezing(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv, self.fc = nn.Conv2d(1, 4, 8), nn.Linear(4, 10)
+
+    def forward(self, x):
+        return self.fc(self.conv(x).squeeze())
+
 def upscaler():
     return nn.Conv2d(1, 1, 3, padding=1)
 
@@ -53,6 +61,7 @@ def test_a_factory_in_a_file(source):
 
 def test_a_module_that_is_there_already_and_one_that_gives_images(source):
     assert pretrained(f"{source}:READY", None, _GREY)[1].classes == 10
+    assert pretrained(f"{source}:Squeezing", None, _GREY)[1].classes == 10
     card = pretrained(f"{source}:upscaler", None, _GREY)[1]
     assert (card.classes, card.metric) == (None, "psnr")
 

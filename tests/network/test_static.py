@@ -1,6 +1,6 @@
 import pytest
 import torch
-from torch import nn
+from torch import fx, nn
 
 from rlcompress.errors import NetworkError
 from rlcompress.network.static import make_static
@@ -23,6 +23,7 @@ def static(forward):
         lambda s, x: s.fc(s.a(x).view(x.size(0), 4, -1).mean(2)),
         lambda s, x: s.fc(s.a(x)[:, :, : x.shape[2] // 2].mean((2, 3))),
         lambda s, x: s.fc((s.a(x) / x.shape[2]).flatten(2).sum(-1)),
+        lambda s, x: s.fc(s.a(x / x.std((1, 2, 3), keepdim=True)).view(x.size(0), 4, -1).mean(2)),  # 0 / 0 on black
     ],
 )
 def test_sizes_become_numbers_and_the_batch_stays_free(forward):
@@ -34,5 +35,6 @@ def test_sizes_become_numbers_and_the_batch_stays_free(forward):
 
 
 def test_computing_with_the_number_of_images_is_refused():
+    network = Net(lambda s, x: s.fc((s.a(x) * x.size(0)).mean((2, 3))), a=conv(3, 4), fc=nn.Linear(4, 5))
     with pytest.raises(NetworkError, match="computes with the number of images"):
-        static(lambda s, x: s.fc((s.a(x) * x.size(0)).mean((2, 3))))
+        make_static(fx.symbolic_trace(network), torch.zeros(1, *SHAPE))

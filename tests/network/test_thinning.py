@@ -66,6 +66,11 @@ def constant_sizes(s, x):
     return s.fc(torch.reshape(F.relu(s.a(x)).view(-1, 8, 64), (x.shape[0], 8 * 64)))
 
 
+def one_tensor_twice(s, x):
+    x = F.relu(s.a(x))
+    return s.fc(s.c(F.relu(s.b(torch.cat([x, x], 1)))).mean((2, 3)))
+
+
 def parts(s, x):
     x = s.a(x)
     return s.fc(torch.cat([s.b(x[:, 2:]), F.pad(x[:, :4, ::2, ::2], (0, 0, 0, 0, 1, 0))], 1).mean((2, 3)))
@@ -90,6 +95,9 @@ NETWORKS = {
     "grouped": lambda: Net(
         lambda s, x: s.fc(s.c(F.leaky_relu(s.b(s.a(x)))).mean((2, 3))),
         a=conv(3, 8), b=conv(8, 12, groups=4), c=conv(12, 8), fc=nn.Linear(8, 5),
+    ),
+    "one tensor twice": lambda: Net(
+        one_tensor_twice, a=conv(3, 8), b=conv(16, 8), c=conv(8, 8), fc=nn.Linear(8, 5)
     ),
     "channels last": lambda: Net(channels_last_flatten, a=conv(3, 8), b=conv(8, 6), fc=nn.Linear(24, 5)),
     "constant sizes": lambda: Net(constant_sizes, a=conv(3, 8), fc=nn.Linear(512, 5)),

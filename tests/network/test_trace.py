@@ -5,6 +5,7 @@ from torch.nn import functional as F
 
 from rlcompress.candidates import Candidates
 from rlcompress.errors import NetworkError
+from rlcompress.integer import lower
 from rlcompress.network.trace import trace
 from rlcompress.planning import ChoiceSpace, measure_sensitivity
 from rlcompress.spec import LayerChoice
@@ -119,6 +120,37 @@ def test_batch_norm_stays_where_others_read_the_layer_too():
     assert traced(network).skipped == {"bn": "BatchNorm2d is not compressed"}
 
 
+@pytest.mark.parametrize("features", [6, 8])
+def test_batch_norm_over_tokens_is_not_folded_into_their_linear_layer(features):
+    network = Net(
+        lambda s, x: s.fc(s.bn(s.tokens(F.relu(s.a(x)).flatten(2))).mean(2)),
+        a=conv(3, 8), tokens=nn.Linear(64, features), bn=nn.BatchNorm1d(8), fc=nn.Linear(8, 5),
+    )  # fmt: skip
+    graph = traced(network)
+    assert graph.skipped == {"tokens": "Linear is not compressed", "bn": "BatchNorm1d is not compressed"}
+    torch.testing.assert_close(graph.graph(images(4, *SHAPE)), network(images(4, *SHAPE)))
+
+
+class FunctionalBatchNorm(nn.BatchNorm1d):
+    def forward(self, x):
+        return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
+
+
+def test_batch_norm_without_weights_and_of_features():
+    network = nn.Sequential(
+        conv(3, 4), nn.ReLU(), nn.BatchNorm2d(4, affine=False), conv(4, 4), nn.BatchNorm2d(4, affine=False),
+        nn.Flatten(), nn.Linear(256, 8), nn.BatchNorm1d(8, affine=False), nn.ReLU(), FunctionalBatchNorm(8),
+        nn.Linear(8, 8), FunctionalBatchNorm(8, affine=False),
+    )  # fmt: skip
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
+            module.running_mean.uniform_(-0.3, 0.3)
+            module.running_var.uniform_(0.5, 1.5)
+    graph = traced(network.eval())
+    assert sorted(graph.moments) == ["10", "3", "6"]
+    torch.testing.assert_close(graph.graph(images(4, *SHAPE)), network(images(4, *SHAPE)))
+
+
 def test_depthwise_shares_its_inputs_channels():
     result = traced(InvertedResidual())
     names = {name.split(".")[0]: name for name in result.layers}
@@ -180,6 +212,18 @@ def test_flatten_repeats_each_channel_for_its_positions(flat):
     )
 
 
+@pytest.mark.parametrize("squeezed", [lambda x: x.squeeze(), torch.squeeze], ids=["method", "function"])
+def test_squeeze_of_everything_keeps_the_dimension_of_the_images(squeezed):
+    network = Net(
+        lambda s, x: squeezed(s.fc(squeezed(F.adaptive_avg_pool2d(s.a(x), 1)))), a=conv(3, 4), fc=nn.Linear(4, 5)
+    )
+    result = traced(network)
+    assert list(result.layers) == ["a", "fc"]
+    x = images(3, *SHAPE)
+    torch.testing.assert_close(result.graph(x), network(x))
+    torch.testing.assert_close(result.graph(x[:1]), network(x)[:1])
+
+
 def test_functional_operations_are_understood():
     def forward(s, x):
         x = F.relu6(F.avg_pool2d(torch.relu(s.a(x)), 2))
@@ -202,9 +246,10 @@ PINNED = {
     "softmax": lambda s, x: mean((s.a(x) + s.b(x)).softmax(1)),
     "product of matrices": lambda s, x: mean(s.a(x) @ s.b(x)),
     "stacked": lambda s, x: torch.stack([s.a(x), s.b(x)], 1).mean((1, 3, 4)),
-    "channels as images": lambda s, x: mean((s.a(x) + s.b(x)).permute(1, 0, 2, 3).mean(0, keepdim=True)).repeat(1, 4),
-    "channels mixed with pixels": lambda s, x: mean(F.relu(torch.cat([s.a(x), s.b(x)], 1).view(1, 4, 2, 8, 8).mean(2))),
-    "one mean": lambda s, x: mean(s.a(x)) - mean(s.b(x)).mean(),
+    "channels as images": lambda s, x: (s.a(x) + s.b(x)).permute(1, 0, 2, 3).mean(0)[:, :4, 0],
+    "channels mixed with pixels": lambda s, x: mean(
+        F.relu(torch.cat([s.a(x), s.b(x)], 1).view(-1, 4, 2, 8, 8).mean(2))
+    ),
 }
 
 
@@ -295,6 +340,17 @@ def test_one_pool_module_may_be_called_twice():
     assert specs["fc"].inputs == ("pool_1",)
 
 
+def test_modules_that_are_called_like_operations():
+    network = Net(
+        lambda s, x: s.mean(F.relu(s.add((y := s.a(x)) + y * 0.5)).mean((2, 3))),
+        a=conv(3, 4), add=conv(4, 4), mean=nn.Linear(4, 5),
+    )  # fmt: skip
+    specs = specs_of(network)
+    assert [spec.kind for spec in specs.values()] == ["conv", "add", "conv", "pool", "linear"]
+    assert specs["add"].kind == "conv"
+    assert specs["mean"].kind == "linear"
+
+
 def test_arguments_by_name():
     network = Net(
         lambda s, x: s.fc(input=torch.cat(tensors=[F.relu(input=s.a(input=x))], dim=1).mean((2, 3))),
@@ -309,6 +365,9 @@ COMPRESSIBLE = {
     "chunk": lambda s, x: s.quarter(s.a(x).chunk(2, 1)[0]).repeat(1, 2, 1, 1).mean((2, 3)),
     "same padding": lambda s, x: s.same(s.a(x)).mean((2, 3)),
     "tokens": lambda s, x: s.tokens(s.a(x).flatten(2).transpose(1, 2)).mean(1),
+    "recurrent": lambda s, x: s.gru(F.relu(s.a(x)).permute(0, 2, 1, 3).flatten(2))[0][:, -1],
+    "indices beside": lambda s, x: s.a(x).flatten(2).max(2)[0],
+    "in three dimensions": lambda s, x: s.volume(s.a(x)[:, :, None])[:, :, 0].mean((2, 3)),
 }  # fmt: skip
 
 
@@ -317,12 +376,15 @@ def test_unusual_networks_can_be_compressed(name):
     network = Net(
         lambda s, x: s.fc(COMPRESSIBLE[name](s, x)),
         a=conv(3, 8), b=conv(8, 8), quarter=conv(4, 4), same=conv(8, 8, padding="same"), p=nn.MaxPool2d(2),
-        tokens=nn.Linear(8, 8, bias=False), fc=nn.Linear(8, 5),
+        tokens=nn.Linear(8, 8, bias=False), gru=nn.GRU(64, 8, batch_first=True), volume=nn.Conv3d(8, 8, 3, padding=1),
+        fc=nn.Linear(8, 5),
     )  # fmt: skip
     result, x = traced(network), images(8, *SHAPE)
     bank = Candidates(result, x)
-    error = bank.stitch({layer: LayerChoice() for layer in result.layers})(x) - network(x)
+    stitched = bank.stitch({layer: LayerChoice() for layer in result.layers})
+    error = stitched(x) - network(x)
     assert error.square().mean() < 1e-3 * network(x).var()
+    assert (lower(stitched)(x) - stitched(x)).square().mean() < 1e-3 * network(x).var()
     space = ChoiceSpace(result.structure, granularities=("filter",))
     rows = measure_sensitivity(bank, space, x)
     assert all(0 <= row.logit_mse < 1e4 for row in rows)
