@@ -40,9 +40,9 @@ class _FlatAction(gymnasium.Wrapper[NDArray[np.float32], Flat, NDArray[np.float3
         """Step with a flat action [4] in [-1, 1]."""
         planned = _batched(self._env.choice(self._env.plan, self._env.layer))
         native = self._form.native(np.asarray(action)[None], planned)
-        observation, reward, terminated, truncated, info = self._env.step(
-            {"granularity": int(native.granularity[0]), "knobs": native.knobs[0]}
-        )
+        observation, reward, terminated, truncated, info = self.env.step(
+            {"granularity": int(native.granularity[0]), "knobs": native.knobs[0]}  # type: ignore[arg-type]
+        )  # Gymnasium declares the inner environment with the wrapper's own types
         info["executed_action"] = self._form.flat(_batched(info["executed"]), planned)[0]
         return observation, reward, terminated, truncated, info
 

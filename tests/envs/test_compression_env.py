@@ -4,6 +4,7 @@ import gymnasium
 import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
+from gymnasium.wrappers import TimeLimit
 from safetensors.torch import save_file
 from stable_baselines3 import PPO, SAC, TD3
 from stable_baselines3.common.base_class import BaseAlgorithm
@@ -161,6 +162,13 @@ def test_no_residual_is_the_plan(problem: Problem) -> None:
     while not done:
         _, _, done, _, info = env.step(np.array([-1.0, 0.0, 0.0, 0.0], np.float32))
     assert policy_id(info["outcome"].choices) == policy_id(env.unwrapped.plan)
+
+
+@pytest.mark.parametrize("wrapper", [FlattenAction, ResidualAction])
+def test_wrappers_below_see_every_step(problem: Problem, wrapper: type[FlattenAction]) -> None:
+    env = wrapper(TimeLimit(CompressionEnv(problem, planned=False), 2))
+    env.reset(seed=0)
+    assert [env.step(env.action_space.sample())[3] for _ in range(2)] == [False, True]
 
 
 @pytest.mark.slow
