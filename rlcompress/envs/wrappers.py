@@ -8,6 +8,7 @@ from typing import Any, SupportsFloat
 import gymnasium
 import numpy as np
 from gymnasium import spaces
+from gymnasium.utils import RecordConstructorArgs
 from numpy.typing import NDArray
 
 from rlcompress.envs.compression_env import Action, CompressionEnv
@@ -17,11 +18,12 @@ from rlcompress.envs.flat_actions import COLUMNS, Absolute, FlatActions, Residua
 Flat = NDArray[np.float32]
 
 
-class _FlatAction(gymnasium.Wrapper[NDArray[np.float32], Flat, NDArray[np.float32], Any]):
+class _FlatAction(gymnasium.Wrapper[NDArray[np.float32], Flat, NDArray[np.float32], Any], RecordConstructorArgs):
     """Translates a flat action into the environment's and the executed one back."""
 
     def __init__(self, env: gymnasium.Env[NDArray[np.float32], Any], form: FlatActions) -> None:
-        super().__init__(env)
+        RecordConstructorArgs.__init__(self)
+        gymnasium.Wrapper.__init__(self, env)
         assert isinstance(env.unwrapped, CompressionEnv)
         self._env, self._form = env.unwrapped, form
         self.action_space = spaces.Box(-1.0, 1.0, (COLUMNS,), np.float32)
