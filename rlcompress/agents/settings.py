@@ -19,6 +19,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "discrete_learning_rate": (0.0, 1.0),
     "gamma": (0.0, 1.0),
     "tau": (0.0, 1.0),
+    "target_tau": (0.0, 1.0),
     "noise_std": (0.0, 2.0),
     "exploration_fraction": (0.0, 1.0),
     "exploration_initial_eps": (0.0, 1.0),
@@ -31,6 +32,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "target_update_interval": (1, float("inf")),
     "actor_warmup": (0, float("inf")),
     "policy_delay": (1, float("inf")),
+    "gradient_steps": (-1, float("inf")),
     "n_quantiles": (1, 10_000),
 }
 
@@ -116,6 +118,9 @@ class CompositeSettings:
                 raise AgentError(f"{name} must lie between {low:g} and {high:g}, got {getattr(self, name)}")
         if not self.net_arch or min(self.net_arch) < 1:
             raise AgentError(f"net_arch must name at least one hidden layer of positive width, got {self.net_arch}")
+        count = self.train_freq[0] if isinstance(self.train_freq, tuple) else self.train_freq
+        if count < 1:
+            raise AgentError(f"train_freq must be at least 1, got {count}")
         if isinstance(self.train_freq, tuple) and self.train_freq[1] not in ("step", "episode"):
             raise AgentError(f"train_freq's unit must be 'step' or 'episode', got {self.train_freq[1]!r}")
 

@@ -93,9 +93,10 @@ def save_agent(agent: CompositeAgent, path: str | Path, *, replay: bool = False)
         replay: whether to keep the transitions too.
 
     Raises:
-        AgentError: the file cannot be written.
+        AgentError: the agent has no environment, or the file cannot be written.
     """
-    assert agent.env is not None
+    if agent.env is None:
+        raise AgentError("the agent has no environment, whose layout is saved with it; give it one by set_env")
     assert agent.discrete_actions is not None
     counters = Counters(
         timesteps=agent.num_timesteps, updates=agent._n_updates, episodes=agent._episode_num, parts=agent.counters()

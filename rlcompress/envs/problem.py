@@ -61,7 +61,8 @@ class Problem:
         outcomes: every policy evaluated in this run, by `policy_id`, in order.
         recorded: scores of an earlier run by policy id, used instead of evaluating again.
         budget: real evaluations allowed; None for no limit.
-        deadline: value of `time.monotonic` after which nothing more is evaluated; None for no limit.
+        deadline: value of `time.monotonic` after which nothing more is evaluated, once something was; None for no
+            limit.
         on_outcome: called after every evaluation.
         workers: processes that batches of policies are spread over; 1 for none but this one.
         memory: bounds that hold in every process.
@@ -291,7 +292,7 @@ class Problem:
         affordable = dict(list(new.items())[:left])
         with closing(self._scores([p for key, p in affordable.items() if key not in self.recorded])) as measured:
             for key, policy in affordable.items():
-                if self.deadline is not None and time.monotonic() > self.deadline:
+                if self.outcomes and self.deadline is not None and time.monotonic() > self.deadline:
                     raise BudgetSpent
                 self._record(key, policy, source, self.recorded.get(key) or next(measured))
         if left < len(new):

@@ -8,6 +8,7 @@ from typing import Any, SupportsFloat
 import gymnasium
 import numpy as np
 from gymnasium import spaces
+from gymnasium.utils import RecordConstructorArgs
 from numpy.typing import NDArray
 
 from rlcompress.envs.compression_env import Action, CompressionEnv
@@ -17,11 +18,12 @@ from rlcompress.envs.flat_actions import COLUMNS, Absolute, FlatActions, Residua
 Flat = NDArray[np.float32]
 
 
-class _FlatAction(gymnasium.Wrapper[NDArray[np.float32], Flat, NDArray[np.float32], Any]):
+class _FlatAction(gymnasium.Wrapper[NDArray[np.float32], Flat, NDArray[np.float32], Any], RecordConstructorArgs):
     """Translates a flat action into the environment's and the executed one back."""
 
     def __init__(self, env: gymnasium.Env[NDArray[np.float32], Any], form: FlatActions) -> None:
-        super().__init__(env)
+        RecordConstructorArgs.__init__(self)
+        gymnasium.Wrapper.__init__(self, env)
         assert isinstance(env.unwrapped, CompressionEnv)
         self._env, self._form = env.unwrapped, form
         self.action_space = spaces.Box(-1.0, 1.0, (COLUMNS,), np.float32)
@@ -40,9 +42,9 @@ class _FlatAction(gymnasium.Wrapper[NDArray[np.float32], Flat, NDArray[np.float3
         """Step with a flat action [4] in [-1, 1]."""
         planned = _batched(self._env.choice(self._env.plan, self._env.layer))
         native = self._form.native(np.asarray(action)[None], planned)
-        observation, reward, terminated, truncated, info = self._env.step(
-            {"granularity": int(native.granularity[0]), "knobs": native.knobs[0]}
-        )
+        observation, reward, terminated, truncated, info = self.env.step(
+            {"granularity": int(native.granularity[0]), "knobs": native.knobs[0]}  # type: ignore[arg-type]
+        )  # Gymnasium declares the inner environment with the wrapper's own types
         info["executed_action"] = self._form.flat(_batched(info["executed"]), planned)[0]
         return observation, reward, terminated, truncated, info
 

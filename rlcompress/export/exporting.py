@@ -57,12 +57,17 @@ def check_wish(path: str | Path, format: str, int4: bool) -> None:  # noqa: A002
     """Check what can be checked before anything is computed.
 
     Raises:
-        RunError: unknown format, INT4 where there is none, or no folder to write to.
+        RunError: unknown format, INT4 where there is none, a name like another format's, or no folder to write to.
     """
     if format not in FORMATS:
         raise RunError(f"unknown format {format!r}; choose from {', '.join(FORMATS)}")
     if int4 and format != "onnx":
         raise RunError(f"--int4 is about ONNX files; leave it out for {format}")
+    named = Path(path).suffix.removeprefix(".")
+    if named in FORMATS and named != format:
+        raise RunError(f"{path} is named like a file of {named}, but is to be {format}; change --out or --format")
+    if Path(path).is_dir():
+        raise RunError(f"cannot write {path} (it is a folder); give a file with --out")
     if not Path(path).parent.is_dir():
         raise RunError(f"cannot write {path} (there is no folder {Path(path).parent}); give another file with --out")
 

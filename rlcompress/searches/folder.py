@@ -67,7 +67,7 @@ class RunFolder:
         else:
             self._check_fresh()
         parent = next(folder for folder in (self.path, *self.path.absolute().parents) if folder.exists())
-        if not os.access(parent, os.W_OK):
+        if not (parent.is_dir() and os.access(parent, os.W_OK)):
             raise RunError(f"cannot write to {parent}; give another folder with --out")
         self._settings = settings
         self._command = command

@@ -13,7 +13,7 @@ from stable_baselines3.common.type_aliases import MaybeCallback
 
 from rlcompress.data import DataSplits, Images, ImageSet
 from rlcompress.envs import Outcome, Problem, policy_id
-from rlcompress.errors import HardwareError, RlcompressWarning
+from rlcompress.errors import HardwareError, RlcompressWarning, RunError
 from rlcompress.evaluation import Evaluator, Score
 from rlcompress.hw_models import HardwareModel
 from rlcompress.integer import IntegerNetwork
@@ -92,7 +92,7 @@ def run_search(
         logger: Stable-Baselines3's; its outputs get the search's and the agent's scalars, beside the folder's events.
 
     Raises:
-        RunError: an unknown agent, or a callback for one that does not learn.
+        RunError: an unknown agent, or a callback for one that does not learn or that ends it before an evaluation.
         RlcompressError: images, network and hardware do not fit together.
     """
     try:
@@ -244,6 +244,8 @@ def explore(
 
     problem.on_outcome = on_outcome
     propose(problem, settings, watch)
+    if not problem.outcomes:
+        raise RunError("the callback ended the search before the first evaluation; let it return True for longer")
 
 
 def finished(

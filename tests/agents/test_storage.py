@@ -50,6 +50,12 @@ def saved(trained, tmp_path):
     return tmp_path / "agent.safetensors"
 
 
+def test_an_agent_without_environment_is_not_saved(tmp_path):
+    agent_of().save(tmp_path / "agent.zip")
+    with pytest.raises(AgentError, match="give it one by set_env"):
+        save_agent(CompositeAgent.load(tmp_path / "agent.zip"), tmp_path / "agent.safetensors")
+
+
 @pytest.mark.parametrize("discrete", ["rainbow", "qrdqn", "dqn"])
 @pytest.mark.parametrize("continuous", ["td3", "ddpg"])
 def test_a_loaded_agent_acts_and_counts_as_the_saved_one(tmp_path, continuous, discrete):

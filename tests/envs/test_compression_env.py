@@ -4,11 +4,12 @@ import gymnasium
 import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
+from gymnasium.wrappers import TimeLimit
 from safetensors.torch import save_file
 from stable_baselines3 import PPO, SAC, TD3
 from stable_baselines3.common.base_class import BaseAlgorithm
 
-from rlcompress.envs import CompressionEnv, FlattenAction, Problem, ResidualAction, policy_id
+from rlcompress.envs import ENV_ID, CompressionEnv, FlattenAction, Problem, ResidualAction, policy_id
 from rlcompress.envs.observation import FIELDS, SIZE
 from rlcompress.errors import RunError
 from rlcompress.spec import GRANULARITIES
@@ -161,6 +162,22 @@ def test_no_residual_is_the_plan(problem: Problem) -> None:
     while not done:
         _, _, done, _, info = env.step(np.array([-1.0, 0.0, 0.0, 0.0], np.float32))
     assert policy_id(info["outcome"].choices) == policy_id(env.unwrapped.plan)
+
+
+@pytest.mark.parametrize("wrapper", [FlattenAction, ResidualAction])
+def test_wrappers_below_see_every_step(problem: Problem, wrapper: type[FlattenAction]) -> None:
+    env = wrapper(TimeLimit(CompressionEnv(problem, planned=False), 2))
+    env.reset(seed=0)
+    assert [env.step(env.action_space.sample())[3] for _ in range(2)] == [False, True]
+
+
+@pytest.mark.parametrize("wrapper", [FlattenAction, ResidualAction])
+def test_a_wrapped_environment_can_be_made_again(digits: Digits, tmp_path: Path, wrapper: type[FlattenAction]) -> None:
+    save_file(digits.model.state_dict(), tmp_path / "digits.safetensors")
+    names = {"network": "digits_cnn", "weights": str(tmp_path / "digits.safetensors"), "data": "digits"}
+    env = wrapper(gymnasium.make(ENV_ID, **names, hardware="npu_int8", score_images=20, planned=False))
+    assert env.spec is not None
+    assert isinstance(env.spec.make(), wrapper)
 
 
 @pytest.mark.slow

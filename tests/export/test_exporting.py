@@ -133,6 +133,8 @@ def test_a_torch_export_program_gives_the_same_bits(name, tmp_path):
     [
         ("tflite", {}, "x", "unknown format 'tflite'; choose from onnx, safetensors, torch"),
         ("safetensors", {"int4": True}, "x", "--int4 is about ONNX files"),
+        ("onnx", {}, "x.safetensors", "named like a file of safetensors, but is to be onnx; change --out or --format"),
+        ("onnx", {}, "", "it is a folder"),
         ("safetensors", {}, "no/such/folder/x", "cannot write .*; give another file with --out"),
     ],
 )

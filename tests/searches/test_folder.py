@@ -78,6 +78,12 @@ def test_a_full_disk_is_told_in_one_line_and_leaves_the_folder_whole(
     assert len(resumed.recorded) >= 1
 
 
+def test_a_folder_below_a_file_is_refused_before_anything_is_computed(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(RunError, match=r"cannot write to .*file; give another folder with --out"):
+        RunFolder(tmp_path / "file" / "run", SETTINGS)
+
+
 def test_a_read_only_folder_is_told_in_one_line(begun: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     begun.release()
 

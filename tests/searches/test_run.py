@@ -287,6 +287,11 @@ def test_a_time_limit_ends_the_search(digits: Digits) -> None:
     assert result.evaluations >= 1
 
 
+@pytest.mark.parametrize("agent", ["uniform", "tsdp"])
+def test_a_time_limit_leaves_time_for_one_evaluation(digits: Digits, agent: str) -> None:
+    assert _run(digits, None, agent=agent, evaluations=None, minutes=1e-6, max_drop=100.0).evaluations == 1
+
+
 @pytest.mark.slow
 def test_the_python_entry_point(digits: Digits) -> None:
     result = search(

@@ -64,7 +64,7 @@ class _Search:
         return replace(agent, buffer_size=min(agent.buffer_size, room))
 
     def run(self, watch: Watch) -> None:
-        """Until the budget is spent, or nothing new is proposed any more."""
+        """Until the budget is spent, a callback ends the learning, or nothing new is proposed any more."""
         if not self._cold:
             planned(self._problem, self._settings)
         plans = [(goal, self._first_plan(goal)) for goal in self._goals]
@@ -72,8 +72,7 @@ class _Search:
         if self._how.cloning and not self._trained:
             self.agent.imitate(*self._env.planned_episodes())
         known = 0
-        while known < KNOWN_IN_A_ROW:
-            self._train(watch)
+        while known < KNOWN_IN_A_ROW and self._trains(watch):
             finished = self._env.take()
             goals = list(islice(self._turns, self._how.batch))
             proposed = [self._proposed(goal, finished) for goal in goals]
@@ -97,9 +96,12 @@ class _Search:
         near = (drops > 0.3 * min(self._goals)) & (drops < 2.0 * max(self._goals))
         return [(float(drop), plan) for drop, plan, take in zip(drops, path, near, strict=True) if take]
 
-    def _train(self, watch: Watch) -> None:
+    def _trains(self, watch: Watch) -> bool:
+        """Learn for a round; whether no callback ended it."""
         steps = self._how.rounds * self._how.episodes * len(self._problem.space.layers)
+        last = self.agent.num_timesteps + steps
         self.agent.learn(steps, callback=watch.callbacks, reset_num_timesteps=False)
+        return self.agent.num_timesteps >= last
 
     def _proposed(self, goal: float, finished: Sequence[ChoiceBatch]) -> tuple[ChoiceBatch, ChoiceBatch, str]:
         """By the surrogate of one turn: the plan, the policy to evaluate, and whose it is."""
