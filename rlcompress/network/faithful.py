@@ -35,7 +35,7 @@ def check_faithful(graph: fx.GraphModule, model: nn.Module, example: Tensor) -> 
         raise NetworkError(
             f"{type(model).__name__} does not compute the same for every image alone, operator by operator; keep out "
             "of forward() what computes with the number of images, statistics of the batch, dropout in evaluation "
-            "mode, and tensors that are read again after an operation in place"
+            "mode, and what overwrites a tensor that is read again by another name, as x += y may"
         )
 
 
