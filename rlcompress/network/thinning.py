@@ -60,7 +60,9 @@ def live_classes(graph: fx.GraphModule, classes: ChannelClasses, round_to: int) 
     strata = _strata([classes.of[node] for node in layers])
     while True:
         read = live.union(*(_read_classes(graph, node, classes, live) for node in layers))
-        read.update(*(_filled(stratum[np.isin(stratum, list(read))], stratum, round_to) for stratum in strata))
+        if read == live:  # no number is filled up before all is known that is read
+            parts = ((stratum[np.isin(stratum, list(live))], stratum) for stratum in strata)
+            read = live.union(*(_filled(*part, round_to) for part in parts))
         if read == live:  # every tensor keeps a channel
             empty = next((channels for channels in tensors if live.isdisjoint(channels.tolist())), None)
             if empty is None:
