@@ -48,7 +48,9 @@ UNFAITHFUL = {
 
 @pytest.mark.parametrize("name", UNFAITHFUL)
 def test_they_are_refused_in_one_line(name):
-    with pytest.raises(NetworkError, match=r"^Net does not compute the same for every image alone.* by another name, as x \+= y may$"):
+    with pytest.raises(
+        NetworkError, match=r"^Net does not compute the same for every image alone.* by another name, as x \+= y may$"
+    ):
         trace(network(UNFAITHFUL[name]), torch.zeros(1, *SHAPE))
 
 
