@@ -77,7 +77,7 @@ class InputFormat:
         mean, std = self.mean or card.mean, self.std or card.std
         card = replace(card, input_shape=self.shape or card.input_shape, mean=mean, std=std)
         channels = card.input_shape[0]
-        for name, values in (("--mean", card.mean), ("--std", card.std)):
+        for name, values in (("mean", card.mean), ("std", card.std)):
             if len(values) != channels:
                 raise NetworkError(
                     f"{card.name}: {name} has {len(values)} values for {channels} channels; give one a channel"

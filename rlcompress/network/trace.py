@@ -97,8 +97,10 @@ def trace(model: nn.Module, example: Tensor, *, name: str | None = None) -> Trac
         name: what to call the network; the class's name by default.
 
     Raises:
-        NetworkError: the module cannot be traced, or has no compressible layer.
+        NetworkError: it is no module, or one that cannot be traced or has no compressible layer.
     """
+    if not isinstance(model, nn.Module):
+        raise NetworkError(f"cannot trace a {type(model).__name__}; give a torch.nn.Module")
     graph = folded_graph(model, example)
     tracer = _SpecTracer(graph, channel_classes(graph))
     specs, skipped = tracer.run()

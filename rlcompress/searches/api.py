@@ -1,18 +1,23 @@
 """`search`: the Python entry point."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.type_aliases import MaybeCallback
 from torch import nn
 
+from rlcompress.candidates.store import digest_of
 from rlcompress.data import as_splits, load_data
+from rlcompress.errors import RunError
 from rlcompress.evaluation import metric_of
 from rlcompress.hw_models import HardwareModel
 from rlcompress.hw_models import load as load_hardware
-from rlcompress.network.cards import NetworkCard
+from rlcompress.network.cards import InputFormat, NetworkCard
 from rlcompress.network.trace import trace
 from rlcompress.searches.folder import RunFolder
 from rlcompress.searches.result import SearchResult
@@ -24,11 +29,12 @@ def search(
     model: nn.Module,
     data: object,
     *,
-    mean: tuple[float, ...],
-    std: tuple[float, ...],
+    mean: ArrayLike,
+    std: ArrayLike,
     metric: str | Callable[..., Any] = "top1",
     hardware: str | HardwareModel = "scalable_sparse_16x32",
-    out: str | None = None,
+    out: str | Path | None = None,
+    resume: bool = False,
     on_progress: OnProgress | None = None,
     callback: MaybeCallback = None,
     logger: Logger | None = None,
@@ -46,6 +52,7 @@ def search(
             `rlcompress.evaluation.metric_of`.
         hardware: a description's name, a YAML file, or a model.
         out: a new folder to write the run to.
+        resume: whether to go on with the run that ``out`` holds, of the same settings, data and weights.
         on_progress: called after every step.
         callback: of Stable-Baselines3 (a `BaseCallback`, a list of them, or a function), for agents that learn.
         logger: of Stable-Baselines3 (``configure(folder, ["stdout", "csv"])``); gets all scalars.
@@ -54,22 +61,28 @@ def search(
     Raises:
         RlcompressError: something does not fit; the message says what to do.
     """
+    if resume and out is None:
+        raise RunError("resume goes on with a run in a folder; name that folder by out")
     chosen = SearchSettings.of(settings)
     splits = load_data(data) if isinstance(data, str) else as_splits(data)
     channels, height, width = splits.search.images.shape[1:]
+    traced = trace(model, torch.zeros(1, channels, height, width))
     card = NetworkCard(
-        name=type(model).__name__,
+        name=traced.name,
         factory="",
         input_shape=(channels, height, width),
-        mean=mean,
-        std=std,
+        mean=(),
+        std=(),
         classes=splits.classes,
         description="given as a Python object",
         source="",
         metric=metric,
     )
+    card = InputFormat(mean=tuple(np.ravel(mean).tolist()), std=tuple(np.ravel(std).tolist())).applied(card)
     model_of = load_hardware(hardware) if isinstance(hardware, str) else hardware
-    names = {"network": card.name, "data": splits.name, "hardware": model_of.name, "metric": metric_of(metric).name}
-    folder = None if out is None else RunFolder(out, {**chosen.as_json(), **names})
-    traced = trace(model, torch.zeros(1, channels, height, width))
+    folder = None
+    if out is not None:
+        names = {"network": card.name, "data": splits.name, "hardware": model_of.name, "metric": metric_of(metric).name}
+        given = {"mean": list(card.mean), "std": list(card.std), "weights_sha256": digest_of(traced.graph.state_dict())}
+        folder = RunFolder(out, {**chosen.as_json(), **names, **given}, resume=resume)
     return run_search(traced, card, splits, model_of, chosen, folder, on_progress, callback=callback, logger=logger)

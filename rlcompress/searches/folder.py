@@ -197,7 +197,8 @@ class RunFolder:
         )
         if not empty or (self.path / _RUN).exists():
             raise RunError(
-                f"{self.path} is not empty; give a new folder with --out, or go on with that run by --resume"
+                f"{self.path} is not empty; give a new folder with --out, or go on with that run by --resume "
+                "(resume=True in Python)"
             )
 
     def _check_same(self, settings: dict[str, Any]) -> None:

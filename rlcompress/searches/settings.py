@@ -1,12 +1,15 @@
 """`SearchSettings`: everything that decides what a search does."""
 
 import math
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, Self
+from typing import Any, Self, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
 
 from rlcompress.envs import ProblemSettings
-from rlcompress.errors import RunError
+from rlcompress.errors import RunError, first_problem
 
 _OWN_PROBLEMS: Mapping[str, Mapping[str, Any]] = {
     "balaskas2023": {"repair": "none", "clustering": False, "granularities": ("none", "element", "channel", "filter")}
@@ -74,17 +77,15 @@ class SearchSettings:
         """Settings from single ones by name, those of `ProblemSettings` among them; lists stand for tuples.
 
         Raises:
-            RunError: a name is no setting, or a value is out of its range.
+            RunError: a name is no setting, or a value is of another type or out of its range.
         """
         own, inner = ({entry.name for entry in fields(of)} - {"problem"} for of in (cls, ProblemSettings))
         unknown = sorted(set(changes) - own - inner)
         if unknown:
             raise RunError(f"unknown setting {unknown[0]!r}; choose from {', '.join(sorted(own | inner))}")
-        values: dict[str, Any] = {
-            name: tuple(value) if isinstance(value, list) else value for name, value in changes.items()
-        }
-        problem = ProblemSettings(**{name: values.pop(name) for name in inner & values.keys()})
-        return cls(**values, problem=problem)
+        given = {name: os.fspath(value) if isinstance(value, os.PathLike) else value for name, value in changes.items()}
+        problem = _read(ProblemSettings, {name: given.pop(name) for name in inner & given.keys()})
+        return _read(cls, {**given, "problem": problem})
 
     @property
     def all_goals(self) -> tuple[float, ...]:
@@ -116,3 +117,14 @@ class SearchSettings:
         if self.problem.clustering:  # left out otherwise, so that runs begun before there was a choice go on
             values["clustering"] = True
         return {**own, **values, "granularities": list(self.problem.granularities)}
+
+
+_Settings = TypeVar("_Settings")
+
+
+def _read(kind: type[_Settings], values: Mapping[str, Any]) -> _Settings:
+    """A dataclass of settings from values of their types, or from such that stand for them."""
+    try:
+        return TypeAdapter(kind).validate_python(values)
+    except ValidationError as error:
+        raise RunError(f"setting {first_problem(error)}") from None

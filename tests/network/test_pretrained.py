@@ -104,7 +104,7 @@ def test_a_built_in_network_takes_another_normalisation(tmp_path):
         ("mine.py:small", InputFormat(), "does not say what it takes; give --input-shape C,H,W"),
         ("mine.py:small", InputFormat(shape=(1, 8, 8)), "give --mean and --std of each channel"),
         ("mine.py:small", InputFormat(shape=(3, 8, 8), mean=(0.0,), std=(1.0,)), "does not accept an input of shape"),
-        ("mine.py:small", InputFormat(shape=(1, 8, 8), mean=(0.0, 0.0), std=(1.0,)), "--mean has 2 values for 1 chan"),
+        ("mine.py:small", InputFormat(shape=(1, 8, 8), mean=(0.0, 0.0), std=(1.0,)), "mean has 2 values for 1 chan"),
         ("digits_cnn", _GREY, "digits_cnn is not trained; give its weights"),
         ("digits_cn", _GREY, "give|own is package.module:factory"),
     ],

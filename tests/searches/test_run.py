@@ -12,7 +12,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from rlcompress import hw_models
 from rlcompress.candidates import Candidates, calibration_images
 from rlcompress.envs import ProblemSettings
-from rlcompress.errors import AgentError, RlcompressWarning, RunError
+from rlcompress.errors import AgentError, NetworkError, RlcompressWarning, RunError
 from rlcompress.evaluation import Evaluator
 from rlcompress.integer import lower
 from rlcompress.searches import METHODS, SearchResult, SearchSettings, run_search, search
@@ -315,12 +315,44 @@ def test_the_python_entry_point(digits: Digits) -> None:
         ({"target": "speed"}, "unknown target 'speed'"),
         ({"evaluations": 0}, "evaluations must be at least 1, got 0"),
         ({"goals": (-1.0,)}, "goals must be 0 or more points, got -1.0"),
+        ({"evaluations": "four"}, "setting evaluations: Input should be a valid integer.*, got 'four'"),
+        ({"granularities": "element"}, "setting granularities: Input should be a valid tuple, got 'element'"),
+        ({"resume": True}, "resume goes on with a run in a folder; name that folder by out"),
         ({"agent": "dp", "agent_from": "agent.safetensors"}, "agent_from is for the agent 'composite', not for 'dp'"),
     ],
 )
 def test_wrong_settings_are_named(digits: Digits, settings: dict[str, object], message: str) -> None:
     with pytest.raises(RunError, match=message):
         search(digits.model, digits.splits, mean=digits.card.mean, std=digits.card.std, **settings)
+
+
+@pytest.mark.parametrize(
+    ("model", "mean", "message"),
+    [
+        ("resnet20", 0.5, "cannot trace a str; give a torch.nn.Module"),
+        (None, (0.5, 0.5), "DigitsCNN: mean has 2 values for 1 channels; give one a channel"),
+    ],
+)
+def test_wrong_models_and_means_are_named(digits: Digits, model: object, mean: object, message: str) -> None:
+    with pytest.raises(NetworkError, match=message):
+        search(model or digits.model, digits.splits, mean=mean, std=digits.card.std)  # type: ignore[arg-type]
+
+
+@pytest.mark.slow
+def test_a_run_from_python_goes_on(digits: Digits, tmp_path: Path) -> None:
+    def run(**changes: object) -> SearchResult:
+        std = torch.tensor(digits.card.std)
+        settings = {"agent": "uniform", "evaluations": 4, "max_drop": 5.0, "score_images": 200, **changes}
+        return search(digits.model, digits.splits, mean=digits.card.mean[0], std=std, out=tmp_path / "run", **settings)  # type: ignore[arg-type]
+
+    first = run()
+    with pytest.raises(RunError, match=r"go on with that run by --resume \(resume=True in Python\)"):
+        run()
+    with pytest.raises(RunError, match="seed"):
+        run(resume=True, seed=1)
+    (tmp_path / "run" / "result.json").unlink()
+    assert run(resume=True).policy == first.policy
+    assert (tmp_path / "run" / "result.json").exists()
 
 
 def test_an_agent_starts_from_another_searchs(
