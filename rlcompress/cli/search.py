@@ -40,6 +40,7 @@ from rlcompress.cli.options import (
     floats_of,
     names_of,
 )
+from rlcompress.errors import RunError
 
 
 def search(
@@ -90,9 +91,11 @@ def search(
     from rlcompress.data import check_data_fits, load_data
     from rlcompress.hw_models import load as load_hardware
     from rlcompress.network.pretrained import pretrained
-    from rlcompress.searches import SearchSettings, run_search
+    from rlcompress.searches import METHODS, SearchSettings, run_search
     from rlcompress.searches.folder import RunFolder, file_hash
 
+    if cold and agent in METHODS and f"{agent}-cold" not in METHODS:
+        raise RunError(f"--cold is for composite, nsga2 and tpe; leave it out for {agent!r}")
     if evaluations is None and minutes is None:
         evaluations = 200
     settings = SearchSettings.of(

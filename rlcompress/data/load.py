@@ -59,6 +59,8 @@ def _named(data: str) -> DataSplits:
         splits = pkgutil.resolve_name(_WITHOUT_FOLDER[name])()
     elif name in _WITH_FOLDER and rest:
         splits = call_with_options(pkgutil.resolve_name(_WITH_FOLDER[name]), name, rest)
+    elif (plain := data.partition("?")[0]) != data and plain in _WITHOUT_FOLDER:
+        raise DataError(f"data {data!r}: {plain!r} has no option but 'search'; leave out the others")
     elif _FUNCTION.fullmatch(data) and name not in (*_WITHOUT_FOLDER, *_WITH_FOLDER) and importable(data):
         splits = _from_function(data)
     else:

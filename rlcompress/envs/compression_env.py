@@ -6,6 +6,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 from gymnasium import spaces
+from gymnasium.error import InvalidAction, ResetNeeded
 from numpy.typing import NDArray
 
 from rlcompress.envs.episodes import Actions, Episodes, Pruner
@@ -65,6 +66,7 @@ class CompressionEnv(gymnasium.Env[NDArray[np.float32], Action]):
         self.problem = Problem.load(**problem_names) if problem is None else problem
         self._planned, self._source = planned, source
         self._default_goal = checked_goal(max_drop)
+        self._begun = False
         self._episodes = Episodes(self.problem, penalty=penalty, shaping=shaping, pruners=pruners)
         named = tuple(f"{granularity} by {criterion}" for granularity, criterion in pruners or ())
         self.granularities = named or self.problem.space.granularities
@@ -96,14 +98,22 @@ class CompressionEnv(gymnasium.Env[NDArray[np.float32], Action]):
         space = self.problem.space
         plan = self.problem.plan(goal) if self._planned else space.snapped(space.uniform(space.max_bits))
         self._episodes.begin(plan, np.array([goal]))
+        self._begun = True
         return self._episodes.observations()[0], {"goal": goal}
 
     def step(self, action: Action) -> tuple[NDArray[np.float32], float, bool, bool, dict[str, Any]]:
-        """Decide on one layer; see the class for what is returned."""
-        knobs = np.asarray(action["knobs"], np.float64)[None]
-        executed = self._episodes.decide(Actions(np.array([int(action["granularity"])]), knobs))
+        """Decide on one layer; see the class for what is returned.
+
+        Raises:
+            gymnasium.error.ResetNeeded: no policy has been begun, or the last one is finished.
+            gymnasium.error.InvalidAction: no such granularity, or a knob that is no number.
+        """
+        if not self._begun:
+            raise ResetNeeded("every layer is decided, or none has been begun; call reset()")
+        executed = self._episodes.decide(self._checked(action))
         info: dict[str, Any] = {"executed": _native(executed)}
         done = self._episodes.done
+        self._begun = not done
 
         def measured(policy: ChoiceBatch) -> NDArray[np.float64]:
             info["outcome"] = outcome = self.problem.evaluate(policy, self._source)
@@ -112,6 +122,14 @@ class CompressionEnv(gymnasium.Env[NDArray[np.float32], Action]):
         terms = {name: float(values[0]) for name, values in self._episodes.rewards(measured).items()}
         info["reward_terms"] = terms
         return self._episodes.observations()[0], float(sum(terms.values())), done, False, info
+
+    def _checked(self, action: Action) -> Actions:
+        granularity, knobs = int(action["granularity"]), np.asarray(action["knobs"], np.float64)
+        if not 0 <= granularity < len(self.granularities):
+            raise InvalidAction(f"granularity must be from 0 to {len(self.granularities) - 1}, got {granularity}")
+        if knobs.shape != (3,) or not np.isfinite(knobs).all():
+            raise InvalidAction(f"knobs must be three numbers, got {knobs.tolist()}")
+        return Actions(np.array([granularity]), knobs[None])
 
     def choice(self, policy: ChoiceBatch, layer: int) -> Action:
         """The choice of one layer of a batch of one, in the form of an action."""

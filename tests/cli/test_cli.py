@@ -206,6 +206,7 @@ _CIFAR = ("search", "--network", "cifar_resnet20", "--weights", "CIFAR", "--out"
         ((*_NAMES, "--data", "mnist"), "unknown data 'mnist'"),
         ((*_CIFAR, "--data", "digits"), "images have shape (1, 8, 8)"),
         ((*_SEARCH, "--agent", "nobody"), "unknown agent 'nobody'"),
+        ((*_SEARCH, "--agent", "dp", "--cold"), "--cold is for composite, nsga2 and tpe; leave it out for 'dp'"),
         ((*_SEARCH, "--target", "beauty"), "unknown target 'beauty'"),
         ((*_SEARCH, "--granularities", "none,sand"), "unknown granularity 'sand'"),
         ((*_SEARCH, "--min-bits", "1"), "bits must satisfy"),

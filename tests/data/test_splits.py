@@ -70,6 +70,11 @@ def test_unknown_data_lists_what_there_is(data):
         load_data(data)
 
 
+def test_data_without_options_says_so():
+    with pytest.raises(DataError, match=r"data 'digits\?size=3': 'digits' has no option but 'search'; leave out the"):
+        load_data("digits?size=3")
+
+
 def test_the_fingerprint_tells_images_order_and_targets_apart() -> None:
     images = torch.arange(2 * 3 * 4 * 4, dtype=torch.uint8).view(2, 3, 4, 4)
     labels = torch.tensor([0, 1])

@@ -3,6 +3,7 @@ from pathlib import Path
 import gymnasium
 import numpy as np
 import pytest
+from gymnasium.error import InvalidAction, ResetNeeded
 from gymnasium.utils.env_checker import check_env
 from gymnasium.wrappers import TimeLimit
 from safetensors.torch import save_file
@@ -29,6 +30,21 @@ def _episode(env: CompressionEnv, seed: int) -> tuple[list[float], dict[str, obj
 
 def test_gymnasium_finds_nothing_wrong(problem: Problem) -> None:
     check_env(CompressionEnv(problem), skip_render_check=True)
+
+
+def test_steps_outside_an_episode_and_impossible_actions_are_named(problem: Problem) -> None:
+    env = CompressionEnv(problem, planned=False)
+    action = env.action_space.sample()
+    with pytest.raises(ResetNeeded, match="call reset"):
+        env.step(action)
+    env.reset(seed=0)
+    with pytest.raises(InvalidAction, match="granularity must be from 0 to 2, got -1"):
+        env.step({**action, "granularity": -1})
+    with pytest.raises(InvalidAction, match=r"knobs must be three numbers, got \[0.0, nan, 0.0\]"):
+        env.step({**action, "knobs": np.array([0.0, np.nan, 0.0])})
+    _episode(env, seed=0)
+    with pytest.raises(ResetNeeded, match="call reset"):
+        env.step(action)
 
 
 def test_made_by_name_from_json_able_arguments(digits: Digits, tmp_path: Path) -> None:
