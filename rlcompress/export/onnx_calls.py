@@ -272,6 +272,27 @@ def _layer_normed(c: _Context) -> str:
     return str(c.node("LayerNormalization", c.x, *parts, axis=-len(shape), epsilon=eps))
 
 
+def _group_normed(c: _Context) -> str:
+    groups, size = int(c.argument(1, "num_groups")), int(np.prod(c.source[1:]))
+    rows = c.node("Reshape", c.x, c.integers([0, groups, -1]))
+    ones = c.graph.constant(np.ones(size // groups))
+    rows = c.node("LayerNormalization", rows, ones, axis=-1, epsilon=c.argument(4, "eps", 1e-5))
+    x = c.node("Reshape", rows, c.integers([0, *c.source[1:]]))
+    for kind, position, name in (("Mul", 2, "weight"), ("Add", 3, "bias")):
+        held = _per_channel(c, position, name)
+        x = x if held is None else c.node(kind, x, held)
+    return str(x)
+
+
+def _per_channel(c: _Context, position: int, name: str) -> str | None:
+    """A module's tensor or a function's argument of one value a channel, in a shape that fits the channels."""
+    if "module" in c.call.settings:
+        held = c.tensor(name) if name in c.call.tensors else None
+    else:
+        held = c.argument(position, name)
+    return None if held is None else str(c.node("Reshape", held, c.integers([-1, *[1] * (len(c.source) - 2)])))
+
+
 def _softplus(c: _Context) -> str:
     beta = float(c.argument(1, "beta", 1.0))
     if beta == 1.0:
@@ -339,9 +360,13 @@ _RULES: dict[str, Rule] = {
     "silu": lambda c: c.node("Mul", c.x, c.node("Sigmoid", c.x)), "gelu": _gelu,
     "leaky_relu": lambda c: c.node("LeakyRelu", c.x, alpha=float(c.argument(1, "negative_slope", 0.01))),
     "elu": lambda c: c.node("Elu", c.x, alpha=float(c.argument(1, "alpha", 1.0))),
-    "softplus": _softplus,
+    "softplus": _softplus, "prelu": lambda c: c.node("PRelu", c.x, str(_per_channel(c, 1, "weight"))),
+    "neg": lambda c: c.node("Neg", c.x), "abs": lambda c: c.node("Abs", c.x), "sqrt": lambda c: c.node("Sqrt", c.x),
+    "exp": lambda c: c.node("Exp", c.x), "log": lambda c: c.node("Log", c.x),
+    "log_softmax": lambda c: c.node("LogSoftmax", c.x, axis=int(c.argument(1, "dim"))),
     "softmax": lambda c: c.node("Softmax", c.x, axis=int(c.argument(1, "dim"))),
-    "interpolate": _resized, "batch_norm": _batch_normed, "layer_norm": _layer_normed, "linear": _linear,
+    "interpolate": _resized, "batch_norm": _batch_normed, "layer_norm": _layer_normed,
+    "group_norm": _group_normed, "linear": _linear,
     "conv": _convolved("Conv"), "conv_transpose": _convolved("ConvTranspose"),
 }  # fmt: skip
 
@@ -362,7 +387,8 @@ _SAME_AS = {
         (nn.LeakyReLU, "leaky_relu"), (nn.Softplus, "softplus"), (nn.Softmax, "softmax"),
         (nn.Upsample, "interpolate"), (nn.UpsamplingNearest2d, "interpolate"), (nn.BatchNorm1d, "batch_norm"),
         (nn.BatchNorm2d, "batch_norm"),
-        (nn.LayerNorm, "layer_norm"), (nn.Linear, "linear"), (nn.Conv2d, "conv"),
+        (nn.LayerNorm, "layer_norm"), (nn.GroupNorm, "group_norm"), (nn.PReLU, "prelu"),
+        (nn.LogSoftmax, "log_softmax"), (nn.Linear, "linear"), (nn.Conv2d, "conv"),
         (nn.ConvTranspose2d, "conv_transpose"),
     )},
 }  # fmt: skip
@@ -370,6 +396,7 @@ _SAME_AS = {
 
 _INEXACT = frozenset({
     "avg_pool2d", "adaptive_avg_pool2d", "mean", "sum", "matmul", "sigmoid", "tanh", "silu", "gelu", "elu", "softplus",
-    "softmax", "interpolate", "batch_norm", "layer_norm", "linear", "conv", "conv_transpose",
+    "softmax", "log_softmax", "exp", "log", "interpolate", "batch_norm", "layer_norm", "group_norm", "linear", "conv",
+    "conv_transpose",
 })  # fmt: skip
 """Rules whose nodes onnxruntime sums in another order, or computes by another approximation, than PyTorch."""
