@@ -84,7 +84,7 @@ def check_jobs(jobs: Sequence[Job]) -> None:
     """Refuse before the first search what would fail in the last.
 
     Raises:
-        RunError: a setting or an agent is unknown, or weights are no file.
+        RunError: a setting or an agent is unknown or a value is not valid, or weights are no file.
         HardwareError: a description is unknown or not valid.
     """
     for subject in dict.fromkeys(job.subject for job in jobs):
@@ -93,10 +93,7 @@ def check_jobs(jobs: Sequence[Job]) -> None:
         load_hardware(hardware)
     for job in jobs:
         check_method(job.agent)
-        try:
-            SearchSettings.of(job.search_settings)
-        except TypeError as error:
-            raise RunError(f"settings: a value is of the wrong kind ({error})") from None
+        SearchSettings.of(job.search_settings)
 
 
 def _here(jobs: Sequence[Job], folders: dict[str, Path]) -> Iterator[Job]:
