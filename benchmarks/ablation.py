@@ -19,7 +19,7 @@ import torch
 
 from benchmarks.simulated import Simulated, simulated
 from rlcompress.agents import CompositeAgent
-from rlcompress.planning.planner import joined
+from rlcompress.planning.batches import joined
 from rlcompress.searches.agent_settings import CompositeSearchSettings
 from rlcompress.searches.surrogate_env import SurrogateEnv
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from benchmarks.simulated import Simulated, simulated
 from rlcompress.planning import Knapsack
-from rlcompress.planning.planner import repeated
+from rlcompress.planning.batches import repeated
 from rlcompress.spec import ChoiceBatch
 
 SHIFTED = (2, 5)  # layers

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from hypothesis import settings
 from torch import nn
 
@@ -17,6 +16,7 @@ from rlcompress.envs import Problem, ProblemSettings
 from rlcompress.network.builtin.digits_training import train_digits_cnn
 from rlcompress.network.cards import NetworkCard, get_card
 from rlcompress.network.trace import TracedNetwork, trace
+from rlcompress.threads import one_thread
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
@@ -27,10 +27,8 @@ settings.load_profile("rlcompress")
 @pytest.fixture(autouse=True, scope="session")
 def _one_thread() -> Iterator[None]:
     """Threads that wait for each other are many times slower when other work shares the cores."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+    with one_thread():
+        yield
 
 
 class Real:

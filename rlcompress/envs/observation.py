@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from rlcompress.envs.problem import Problem
 from rlcompress.hw_models import LEVELS
-from rlcompress.planning.planner import row
+from rlcompress.planning.batches import row
 from rlcompress.spec import COMPRESSIBLE_KINDS, GRANULARITIES, KEEP_RATIO_STEP, ChoiceBatch
 
 _PRUNINGS = GRANULARITIES[1:]

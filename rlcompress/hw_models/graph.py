@@ -61,9 +61,11 @@ def staying(sizes: Floats, last: NDArray[np.int64], room: float) -> NDArray[np.b
         last: [S] as `last_steps` gives them.
         room: in bits.
     """
-    steps = np.arange(len(last))
-    alive = (steps <= steps[:, None]) & (steps[:, None] <= last)
-    full = np.cumsum(alive.astype(np.float64) @ sizes > room, axis=0)
+    may = np.flatnonzero(last >= 0)
+    change = np.zeros((len(last) + 1, sizes.shape[1]))
+    change[may] = sizes[may]
+    np.subtract.at(change, last[may] + 1, sizes[may])
+    full = np.cumsum(np.cumsum(change, axis=0)[:-1] > room, axis=0)
     before = np.concatenate([np.zeros_like(full[:1]), full])[:-1]
     return np.asarray((last >= 0)[:, None] & (full[last] == before))
 

@@ -11,12 +11,12 @@ _MIX = np.uint64(0x9E3779B97F4A7C15)
 
 
 class Memo:
-    """An open-addressing hash table from 64-bit keys to columns of values.
+    """An open-addressing hash table from 64-bit keys to rows of values.
 
     When it is half full it starts anew, so that memory stays bounded.
 
     Attributes:
-        values: [width, slots].
+        values: [slots, width].
     """
 
     def __init__(self, bits: int, width: int) -> None:
@@ -27,7 +27,7 @@ class Memo:
     def _clear(self) -> None:
         slots = 1 << self._bits
         self._keys = np.zeros(slots, np.uint64)
-        self.values = np.zeros((self._width, slots))
+        self.values = np.zeros((slots, self._width))
         self._used = 0
 
     def _first_slots(self, keys: Keys) -> NDArray[np.int64]:
@@ -51,7 +51,7 @@ class Memo:
         return found
 
     def add(self, keys: Keys, values: Floats) -> None:
-        """Store ``values`` [width, n] of n different keys that are not known; what finds no slot is left out."""
+        """Store ``values`` [n, width] of n different keys that are not known; what finds no slot is left out."""
         if self._used + len(keys) > 1 << (self._bits - 1):
             self._clear()
         slots = self._first_slots(keys)
@@ -62,7 +62,7 @@ class Memo:
             first[np.unique(place, return_index=True)[1]] = True
             take = (self._keys[place] == 0) & first
             self._keys[place[take]] = keys[left[take]]
-            self.values[:, place[take]] = values[:, left[take]]
+            self.values[place[take]] = values[left[take]]
             left = left[~take]
             if not len(left):
                 break

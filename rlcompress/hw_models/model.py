@@ -11,12 +11,11 @@ from rlcompress.errors import HardwareError
 from rlcompress.hw_models.cost import BatchCost, NetworkCost
 from rlcompress.hw_models.description import Description
 from rlcompress.hw_models.engine import evaluate
-from rlcompress.hw_models.figures import LEVELS
 from rlcompress.hw_models.memo import Memo
 from rlcompress.hw_models.network import Policy, PreparedNetwork, Rules, Specs, prepare, under
 from rlcompress.hw_models.report import network_cost
 from rlcompress.hw_models.signature import Codes, Keys, Signature, codes_of, policy_keys
-from rlcompress.hw_models.work import CLUSTERED, Floats, Work
+from rlcompress.hw_models.work import CLUSTERED, Floats
 from rlcompress.spec import ChoiceBatch, CompressionPolicy, LayerChoice, NetworkStructure
 
 _NETWORKS = 8
@@ -48,8 +47,8 @@ class _Known:
 
     @cached_property
     def memo(self) -> Memo:
-        """Known operator instances: energy by level and cycles."""
-        return Memo(_INSTANCE_BITS, len(LEVELS) + 1)
+        """Known operator instances: energy and cycles."""
+        return Memo(_INSTANCE_BITS, 2)
 
     @cached_property
     def totals(self) -> Memo:
@@ -142,15 +141,12 @@ class HardwareModel:
         codes = codes_of(batch)
         keys = policy_keys(codes)
         slots = known.totals.find(keys)
-        if slots.min(initial=0) >= 0:
-            energy, latency = known.totals.values[:, slots]
-            return BatchCost(energy, latency, _Later(lambda: self._table(known, batch, codes)))
-        table = self._table(known, batch, codes)
-        energy, latency = table[: len(LEVELS)].sum(axis=(0, 1)), table[len(LEVELS)].sum(axis=0) * self._seconds
-        new = np.unique(np.where(slots < 0, keys, 0), return_index=True)
-        rows = new[1][new[0] != 0]
-        known.totals.add(keys[rows], np.stack([energy[rows], latency[rows]]))
-        return BatchCost(energy, latency, _Later(lambda: table))
+        totals = known.totals.values[slots]
+        if slots.min(initial=0) < 0:
+            totals = self._table(known, batch, codes).sum(axis=0) * (1.0, self._seconds)
+            new, rows = np.unique(np.where(slots < 0, keys, 0), return_index=True)
+            known.totals.add(new[new != 0], totals[rows[new != 0]])
+        return BatchCost(totals[:, 0], totals[:, 1], _Later(lambda: self._levels(known, batch)))
 
     def parallel(self, accelerators: int) -> "HardwareModel":
         """As many of these accelerators working on every layer together."""
@@ -179,33 +175,35 @@ class HardwareModel:
         return 1e-6 / self.description.clock_mhz
 
     def _table(self, known: _Known, batch: ChoiceBatch, codes: Codes) -> Floats:
-        """[7, S, B] energy by level in pJ and cycles, of known instances from the memo."""
+        """[S, B, 2] energy in pJ and cycles, of known instances from the memo."""
         policies, limit = batch.shape[0], max(1, _MOST_INSTANCES // max(1, len(known.network.specs)))
         if policies > limit:
             parts = [_rows(batch, slice(start, start + limit)) for start in range(0, policies, limit)]
-            return np.concatenate([self._table(known, part, codes_of(part)) for part in parts], axis=2)
+            return np.concatenate([self._table(known, part, codes_of(part)) for part in parts], axis=1)
         keys = known.signature.keys(codes, batch)
         slots = known.memo.find(keys)
-        if slots.min(initial=0) < 0:
-            self._learn(known, batch, keys, slots)
-            slots = known.memo.find(keys)
-        if slots.min(initial=0) >= 0:
-            return np.asarray(known.memo.values[:, slots])
-        return self._compute(known.network.work(batch, self._rules)).reshape(-1, *keys.shape)
+        table = known.memo.values[slots]
+        unknown = slots < 0
+        if unknown.any():
+            table[unknown] = self._learned(known, batch, keys, unknown)
+        return np.asarray(table)
 
-    def _learn(self, known: _Known, batch: ChoiceBatch, keys: Keys, slots: NDArray[np.int64]) -> None:
-        """Compute the unknown instances and remember them."""
-        rows = np.flatnonzero((slots < 0).any(axis=0))
-        part = _rows(batch, rows)
-        unknown, first = np.unique(np.where(slots[:, rows] < 0, keys[:, rows], 0).ravel(), return_index=True)
-        first = first[unknown != 0]
-        values = self._compute(known.network.work(part, self._rules).take(first))
-        known.memo.add(keys[:, rows].ravel()[first], values)
-
-    def _compute(self, work: Work) -> Floats:
-        """[7, N] energy by level in pJ and cycles."""
+    def _learned(self, known: _Known, batch: ChoiceBatch, keys: Keys, unknown: NDArray[np.bool_]) -> Floats:
+        """[N, 2] of the N unknown instances among all, which are computed, those of equal keys once, and remembered."""
+        policies = np.flatnonzero(unknown.any(axis=0))
+        among = unknown[:, policies]
+        distinct, first, of = np.unique(keys[:, policies][among], return_index=True, return_inverse=True)
+        work = known.network.work(_rows(batch, policies), self._rules).take(np.flatnonzero(among)[first])
         figures = evaluate(work, self.description)
-        return np.concatenate([figures.energy_pj, figures.cycles[None]])
+        values = np.stack([figures.energy_pj.sum(axis=0), figures.cycles], axis=1)
+        known.memo.add(distinct, values)
+        return np.asarray(values[of])
+
+    def _levels(self, known: _Known, batch: ChoiceBatch) -> Floats:
+        """[7, S, B] energy by level in pJ and cycles, computed anew."""
+        figures = evaluate(known.network.work(batch, self._rules), self.description)
+        values = np.concatenate([figures.energy_pj, figures.cycles[None]])
+        return values.reshape(len(values), len(known.network.specs), batch.shape[0])
 
     def _cost(self, network: PreparedNetwork, choices: Mapping[str, LayerChoice]) -> NetworkCost:
         batch = ChoiceBatch.of([choices], network.structure.layers)

@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rlcompress.hw_models import graph
+from rlcompress.hw_models.lists import columns, largest
 from rlcompress.hw_models.parts import Residency
 from rlcompress.hw_models.use import run_width
 from rlcompress.hw_models.work import CLUSTERED, COARSE, KILOBYTE_BITS, Floats, Work, static_arrays
@@ -24,6 +25,8 @@ from rlcompress.spec import (
 
 Specs = Sequence[LayerSpec] | NetworkStructure
 Policy = CompressionPolicy | Mapping[str, LayerChoice]
+
+_Number = TypeVar("_Number", bound=np.generic)
 
 OUTPUT_BITS = 8
 """Width of the network's outputs."""
@@ -54,14 +57,14 @@ class PreparedNetwork:
     Attributes:
         structure: connections and coupling groups.
         specs: all S operators in execution order.
-        reading: for each operator the layers that read its output, and whether it is an output.
+        producers: of each operator, as `rlcompress.hw_models.lists.columns` gives them.
         fused: [S] whether the output goes straight into the pool or add that follows.
     """
 
     def __init__(self, structure: NetworkStructure) -> None:
         self.structure = structure
         self.specs = structure.specs
-        self.reading = graph.reading_layers(structure)
+        self.producers = columns(structure.producers, len(self.specs))
         self.fused = graph.fused_outputs(structure)
         self._static = static_arrays(self.specs)
         self._kind = np.array([KINDS.index(spec.kind) for spec in self.specs])
@@ -73,6 +76,9 @@ class PreparedNetwork:
         self._second = graph.second_operands(structure)
         self._first = np.array([not producers for producers in structure.producers])
         self._last: dict[int, NDArray[np.int64]] = {}
+        nothing = len(structure.layers)
+        readers = [(*layers, nothing) if is_output else layers for layers, is_output in graph.reading_layers(structure)]
+        self._readers = columns(readers, nothing)
 
     @property
     def pixels(self) -> Floats:
@@ -107,7 +113,7 @@ class PreparedNetwork:
             C=C.ravel(),
             G=G.ravel(),
             **{name: values.ravel() for name, values in chosen.items()},
-            input_bits=self._input_bits(stored, chosen["activation_bits"]).ravel(),
+            input_bits=np.where(self._first[:, None], chosen["activation_bits"], self.widest_input(stored)).ravel(),
             output_bits=stored.ravel(),
             input_off_chip=np.where(self._first[:, None], 1.0, self._shares @ (1.0 - on_chip)).ravel(),
             output_density=np.repeat(self._output_density, policies),
@@ -127,13 +133,16 @@ class PreparedNetwork:
 
     def stored_bits(self, activation_bits: NDArray[np.generic], rules: Rules) -> Floats:
         """[S, B] width of every output: the widest of its readers."""
-        bits = activation_bits.astype(np.float64)
-        stored = np.empty((len(self.specs), bits.shape[1]))
-        for i, (layers, is_output) in enumerate(self.reading):
-            stored[i] = OUTPUT_BITS if is_output else 0
-            for layer in layers:
-                np.maximum(stored[i], bits[layer], out=stored[i])
+        stored = self.widest_reader(activation_bits.astype(np.float64))
         return stored if rules.activation_words is None else run_width(stored, rules.activation_words)
+
+    def widest_reader(self, activation_bits: NDArray[_Number]) -> NDArray[_Number]:
+        """[S, B] the most bits of an output's readers, of layers' activation bits [L, B]."""
+        return largest(activation_bits, self._readers, OUTPUT_BITS)
+
+    def widest_input(self, stored: NDArray[_Number]) -> NDArray[_Number]:
+        """[S, B] the most bits of what an operator reads, of those of every output [S, B]; 0 where it reads none."""
+        return largest(stored, self.producers, 0)
 
     def on_chip(self, K: Floats, stored: Floats, rules: Rules) -> Floats:
         """[S, B] 1 where an output never leaves the chip."""
@@ -172,14 +181,6 @@ class PreparedNetwork:
             "stored_width": np.where(clustered, width, weight_bits),
             "codebook_bits": np.where(clustered, 2.0**index * ENTRY_BITS, 0.0),
         }
-
-    def _input_bits(self, stored: Floats, activation_bits: Floats) -> Floats:
-        """[S, B] width at which the input is stored."""
-        bits = activation_bits.copy()
-        for i, producers in enumerate(self.structure.producers):
-            if producers:
-                bits[i] = stored[list(producers)].max(axis=0)
-        return bits
 
 
 def _hidden_bits(work: Work, hidden: NDArray[np.bool_]) -> Floats:

@@ -5,7 +5,8 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from rlcompress.planning.planner import repeated, row, same, undominated
+from rlcompress.planning.batches import repeated, row, same
+from rlcompress.planning.planner import undominated
 from rlcompress.planning.space import ChoiceSpace
 from rlcompress.spec import GRANULARITIES, ChoiceBatch
 

@@ -1,35 +1,46 @@
 """`Planner`: policies that trade cost against the proxy's error, without looking at an image."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import cycle, islice
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rlcompress.planning.alternatives import Alternatives, Fronts
+from rlcompress.planning.batches import joined, row, rows, same
 from rlcompress.planning.proxy import Proxy
 from rlcompress.planning.space import ChoiceSpace
-from rlcompress.spec import GRANULARITIES, ChoiceBatch
+from rlcompress.spec import ChoiceBatch
 
 Floats = NDArray[np.float64]
 LogCost = Callable[[ChoiceBatch], Floats]
 Error = Callable[[ChoiceBatch], Floats]
-Columns = dict[str, NDArray[Any]]
-"""Values [O] that O alternatives give to one layer, by field of `ChoiceBatch`."""
 
-Visit = tuple[int, Callable[[ChoiceBatch, int], Columns]]
-"""A layer, and what gives its alternatives from a plan."""
-
-Fronts = dict[tuple[object, ...], NDArray[np.intp]]
-"""Which alternatives of a layer are worth a look, by the layer, the fields that change and how many there are."""
-
-_FILTER = GRANULARITIES.index("filter")
 _SWEEPS = 4
 _WEIGHTS = np.geomspace(300.0, 0.03, 40)  # of the relative proxy error against the logarithm of the cost
 _HALVINGS = 4
+_AHEAD = 2  # visits looked at together after a change, twice as many each time that nothing changes
 _LEAST_CHANGE = 1e-9  # of the cost's logarithm, or of the error's part; sums differ from batch to batch by less
 _TINY = 1e-12  # relative error
+
+
+class Look(NamedTuple):
+    """What a visit may make of a plan: alternatives with their logarithmic costs [O] and errors [O]."""
+
+    batch: ChoiceBatch
+    costs: Floats
+    errors: Floats
+
+
+@dataclass(eq=False)
+class _Stop:
+    """A plan of the path, the weight that it is for, and logarithmic costs of all alternatives to it, once known."""
+
+    plan: ChoiceBatch
+    weight: float
+    costs: list[Floats] = field(default_factory=list)
 
 
 class Planner:
@@ -51,21 +62,23 @@ class Planner:
         self.proxy = proxy
         self.log_cost = log_cost
         self._variance = logit_variance
+        self._alternatives = Alternatives(space)
 
-    @cached_property
+    @property
     def path(self) -> list[ChoiceBatch]:
         """Plans (one policy each) from the most careful to the boldest, without repetition."""
-        return [plan for plan, _ in self._weighted_path]
+        return [stop.plan for stop in self._stops]
 
     @cached_property
-    def _weighted_path(self) -> list[tuple[ChoiceBatch, float]]:
-        plans: list[tuple[ChoiceBatch, float]] = []
-        plan = self.space.snapped(self.space.uniform(self.space.max_bits))
-        for weight in _WEIGHTS:
-            plan = self.descend(plan, float(weight))
-            if not plans or not same(plan, plans[-1][0]):
-                plans.append((plan, float(weight)))
-        return plans
+    def _stops(self) -> list[_Stop]:
+        last = _Stop(self.space.snapped(self.space.uniform(self.space.max_bits)), np.inf)
+        stops: list[_Stop] = []
+        for weight in map(float, _WEIGHTS):
+            plan = self.descend(last.plan, weight, self.error, self._fronts(last, self.error))
+            if not stops or not same(plan, last.plan):
+                last = _Stop(plan, weight)
+                stops.append(last)
+        return stops
 
     def error(self, batch: ChoiceBatch) -> NDArray[np.float64]:
         """Predicted logit error relative to the dense logits' variance: [B]."""
@@ -80,11 +93,13 @@ class Planner:
         Args:
             limit: of the error.
             error: relative error of B policies: [B]; None for the proxy's.
-            fronts: what is known of alternatives under this error, and is found out now.
+            fronts: gets what is found out about alternatives under this error.
         """
         error, fronts = error or self.error, {} if fronts is None else fronts
-        allowed = [pair for pair in self._weighted_path if error(pair[0])[0] <= limit]
-        plan, high = (allowed or self._weighted_path[:1])[-1]
+        allowed = np.flatnonzero(error(joined(self.path)) <= limit)
+        stop = self._stops[int(allowed[-1]) if len(allowed) else 0]
+        fronts.update(self._fronts(stop, error))
+        plan, high = stop.plan, stop.weight
         low = high / 3.0
         for _ in range(_HALVINGS):
             weight = float(np.sqrt(low * high))
@@ -117,98 +132,86 @@ class Planner:
         """
         cost, own = float(self.log_cost(plan)[0]), float(error(plan)[0])
         beyond = own > limit
-        worths = dict.fromkeys(self._visits, np.inf)
-        while worths and (own > limit or not beyond):
-            visit = max(worths, key=lambda one: worths[one])
-            batch, costs, errors = self._alternatives(plan, visit, error, fronts)
-            worth = _worth(cost - costs, errors - own, own, limit)
-            pick = int(np.argmax(worth))
-            worths[visit] = float(worth[pick])
-            if not np.isfinite(worth[pick]):
-                del worths[visit]
-            elif worth[pick] >= max(worths.values()):
-                plan, cost, own = row(batch, pick), float(costs[pick]), float(errors[pick])
+        visits = range(self._alternatives.visits)
+        looks = self._looks(plan, visits, error, fronts)
+        worths = {visit: float(_worth(look, cost, own, limit).max()) for visit, look in looks}
+        ahead = _AHEAD
+        while max(worths.values(), default=-np.inf) > -np.inf and (own > limit or not beyond):
+            promising = sorted(worths, key=lambda visit: -worths[visit])[:ahead]
+            ahead *= 2
+            for visit, look in self._looks(plan, promising, error, fronts):
+                if worths[visit] < max(worths.values()):  # that of a visit looked at just now
+                    ahead = 1
+                    break
+                worth = _worth(look, cost, own, limit)
+                pick = int(np.argmax(worth))
+                worths[visit] = float(worth[pick])
+                if max(worths.values()) == worths[visit] > -np.inf:
+                    plan, cost, own = row(look.batch, pick), float(look.costs[pick]), float(look.errors[pick])
+                    ahead = _AHEAD
+                    break
         return plan
 
     def descend(
         self, plan: ChoiceBatch, weight: float, error: Error | None = None, fronts: Fronts | None = None
     ) -> ChoiceBatch:
         """The plan changed one layer after the other to make ln(cost) + weight x error less, until nothing changes."""
-        return self._minimised(plan, lambda costs, errors: costs + weight * errors, error or self.error, fronts)
+        return self._minimised(plan, lambda look: look.costs + weight * look.errors, error or self.error, fronts)
 
     def _minimised(
-        self,
-        plan: ChoiceBatch,
-        objective: Callable[[Floats, Floats], Floats],
-        error: Error,
-        fronts: Fronts | None,
+        self, plan: ChoiceBatch, objective: Callable[[Look], Floats], error: Error, fronts: Fronts | None
     ) -> ChoiceBatch:
-        """The plan changed one layer after the other to make the objective of logarithmic costs and errors less.
+        """The plan changed by one visit after the other to make the objective less.
 
-        Of a layer's alternatives those that others beat in both are not looked at again: what they were beaten in
-        changes little with the rest of the plan.
+        Of a layer's alternatives those that others beat in both cost and error are not looked at again: what they were
+        beaten in changes little with the rest of the plan.
         """
-        fronts = {} if fronts is None else fronts
-        unchanged = 0
-        for visit in islice(cycle(self._visits), _SWEEPS * len(self._visits)):
-            batch, costs, errors = self._alternatives(plan, visit, error, fronts)
-            before, plan = plan, row(batch, int(np.argmin(objective(costs, errors))))
-            unchanged = unchanged + 1 if same(plan, before) else 0
-            if unchanged == len(self._visits):
-                break
+        fronts, visits = {} if fronts is None else fronts, self._alternatives.visits
+        done, unchanged, ahead = 0, 0, _AHEAD
+        while done < _SWEEPS * visits and unchanged < visits:
+            most = min(ahead, visits - unchanged, _SWEEPS * visits - done)
+            ahead *= 2
+            for _, look in self._looks(plan, [(done + i) % visits for i in range(most)], error, fronts):
+                before, plan = plan, row(look.batch, int(np.argmin(objective(look))))
+                done += 1
+                if not same(plan, before):
+                    unchanged, ahead = 0, _AHEAD
+                    break
+                unchanged += 1
         return plan
 
-    def _alternatives(
-        self, plan: ChoiceBatch, visit: Visit, error: Error, fronts: Fronts
-    ) -> tuple[ChoiceBatch, Floats, Floats]:
-        """What a visit may make of a plan, without what is known to be beaten, with logarithmic costs and errors."""
-        layer, variants = visit
-        columns = variants(plan, layer)
-        count = len(next(iter(columns.values())))
-        key = (layer, *columns, count)
-        kept = fronts.get(key, np.arange(count))
-        batch = repeated(plan, len(kept))
-        for name, values in columns.items():
-            getattr(batch, name)[:, layer] = values[kept]
-        batch = self.space.snapped(batch)
-        costs, errors = self.log_cost(batch), error(batch)
-        if key not in fronts:
-            fronts[key] = undominated(errors, costs)
-        return batch, costs, errors
+    def _looks(
+        self, plan: ChoiceBatch, visits: Sequence[int], error: Error, fronts: Fronts
+    ) -> Iterator[tuple[int, Look]]:
+        """Visits with what they may make of a plan, without what is known to be beaten.
 
-    @cached_property
-    def _visits(self) -> list[Visit]:
-        """What a sweep decides, in its order."""
-        visits: list[Visit] = []
-        for layer, reader in enumerate(self.space.reader):
-            visits.append((layer, self._prunings))
-            if reader == layer:
-                visits.append((layer, self._activations))
-        return visits
+        Many are looked at together, which takes little longer than one; once the plan changes, the rest is in vain.
+        """
+        for parts, batch in self._alternatives.of(plan, visits, fronts):
+            costs, errors = self.log_cost(batch), error(batch)
+            for visit, key, part in parts:
+                if key not in fronts:
+                    fronts[key] = undominated(errors[part], costs[part])
+                yield visit, Look(rows(batch, part), costs[part], errors[part])
 
-    def _prunings(self, plan: ChoiceBatch, layer: int) -> Columns:
-        """Every pruning with every weight width of one layer; a group goes along with its first layer."""
-        granularity, keep = self.space.options(layer)
-        if plan.granularity[0, layer] == _FILTER and self.space.leader[layer] != layer:
-            granularity, keep = plan.granularity[0, [layer]], plan.keep_ratio[0, [layer]]
-        bits = np.arange(self.space.min_bits, self.space.max_bits + 1)
-        return {
-            "granularity": np.repeat(granularity, len(bits)),
-            "keep_ratio": np.repeat(keep, len(bits)),
-            "weight_bits": np.tile(bits, len(granularity)),
-        }
-
-    def _activations(self, _plan: ChoiceBatch, _layer: int) -> Columns:
-        """Every width of the tensor that a layer is the first to read."""
-        return {"activation_bits": np.arange(self.space.min_bits, self.space.max_bits + 1)}
+    def _fronts(self, stop: _Stop, error: Error) -> Fronts:
+        """Which alternatives to a plan of the path are worth a look; their costs are computed once for all errors."""
+        fronts: Fronts = {}
+        for number, (parts, batch) in enumerate(self._alternatives.of(stop.plan, range(self._alternatives.visits))):
+            if number == len(stop.costs):
+                stop.costs.append(self.log_cost(batch))
+            costs, errors = stop.costs[number], error(batch)
+            fronts |= {key: undominated(errors[part], costs[part]) for _, key, part in parts}
+        return fronts
 
 
-def _worth(gains: Floats, added: Floats, own: float, limit: float) -> Floats:
-    """[O] how much changes save for the error that they add to ``own``; -inf where they are of no use.
+def _worth(look: Look, cost: float, own: float, limit: float) -> Floats:
+    """[O] how much changes save of ``cost`` for the error that they add to ``own``; -inf where they are of no use.
 
     Beyond the limit those are of use that take error away, as far as it is too large; within it those that save
     something and stay there.
     """
+    gains, added = cost - look.costs, look.errors - own
     if own > limit:
         useful, worth = added < -_LEAST_CHANGE * own, gains / np.minimum(-added, own - limit).clip(_TINY)
     else:
@@ -221,24 +224,3 @@ def undominated(errors: Floats, costs: Floats) -> NDArray[np.intp]:
     order = np.lexsort((costs, errors))
     least = np.minimum.accumulate(np.concatenate([[np.inf], costs[order]]))[:-1]
     return order[costs[order] < least]
-
-
-def row(batch: ChoiceBatch, i: int) -> ChoiceBatch:
-    """Policy ``i`` alone, as a batch of one."""
-    part = slice(i, i + 1)
-    return ChoiceBatch(*(getattr(batch, name)[part] for name in ChoiceBatch.__slots__))
-
-
-def same(a: ChoiceBatch, b: ChoiceBatch) -> bool:
-    """Whether two batches hold equal choices."""
-    return all(np.array_equal(getattr(a, name), getattr(b, name)) for name in ChoiceBatch.__slots__)
-
-
-def repeated(plan: ChoiceBatch, count: int) -> ChoiceBatch:
-    """``count`` copies of a batch of one; arrays of its own."""
-    return ChoiceBatch(*(getattr(plan, name).repeat(count, 0) for name in ChoiceBatch.__slots__))
-
-
-def joined(policies: Sequence[ChoiceBatch]) -> ChoiceBatch:
-    """Policies one after the other."""
-    return ChoiceBatch(*(np.concatenate([getattr(p, name) for p in policies]) for name in ChoiceBatch.__slots__))

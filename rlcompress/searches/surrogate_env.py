@@ -11,7 +11,7 @@ from stable_baselines3.common.vec_env import VecEnv
 from rlcompress.envs import Absolute, Actions, Episodes, FlatActions, Problem, Residual, policy_id
 from rlcompress.envs.flat_actions import COLUMNS
 from rlcompress.envs.observation import FIELDS, LIMIT, SIZE
-from rlcompress.planning.planner import joined, row
+from rlcompress.planning.batches import joined, row
 from rlcompress.spec import ChoiceBatch
 
 Observations = NDArray[np.float32]

@@ -53,6 +53,7 @@ class NetworkStructure:
             )
             for group in self.groups
         }
+        self._outputs, self._inputs = _Outputs(self), _Inputs(self)
 
     def kept_channels(self, batch: ChoiceBatch) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Output and input channels that stay in every operator.
@@ -64,30 +65,56 @@ class NetworkStructure:
         Returns:
             Two arrays [B, S]: kept K and kept C, each at least 1.
         """
-        policies = batch.shape[0]
-        outputs = np.empty((policies, len(self.specs)), np.int64)
-        inputs = np.empty_like(outputs)
-        removal = np.where(batch.granularity == _FILTER, batch.keep_ratio, 1.0)
-        layer_of = {int(i): j for j, i in enumerate(self.layer_index)}
-        for i, spec in enumerate(self.specs):
-            inputs[:, i] = self._kept_inputs(i, outputs)
-            if i in layer_of:
-                channel = batch.granularity[:, layer_of[i]] == _CHANNEL
-                ratios = batch.keep_ratio[channel, layer_of[i]]
-                inputs[channel, i] = keep_counts(inputs[channel, i], ratios, spec.round_to)
-            leader = self.leader.get(spec.coupling or "")
-            if leader is None:
-                outputs[:, i] = spec.out_channels
-            else:
-                outputs[:, i] = sum(keep_counts(n, removal[:, leader], spec.round_to) for n in spec.strata)
-        return outputs, inputs
+        outputs = self.kept_outputs(batch)
+        return outputs, self._inputs.kept(outputs, batch)
 
-    def _kept_inputs(self, i: int, outputs: NDArray[np.int64]) -> NDArray[np.int64] | int:
-        spec, producers = self.specs[i], self.producers[i]
-        if spec.kind == "add":
-            producers = producers[:1]
-        if not producers:
-            return spec.in_channels
-        dense = sum(self.specs[p].out_channels for p in producers)
-        kept = outputs[:, list(producers)].sum(axis=1)
-        return np.maximum(1, spec.in_channels * kept // dense)
+    def kept_outputs(self, batch: ChoiceBatch) -> NDArray[np.int64]:
+        """The first of `kept_channels` alone."""
+        return self._outputs.kept(batch)
+
+
+class _Outputs:
+    """Counts the output channels that stay, once for all outputs that lose the same."""
+
+    def __init__(self, structure: NetworkStructure) -> None:
+        tensors = [(structure.leader.get(s.coupling or "", None), s.strata, s.round_to) for s in structure.specs]
+        distinct = list(dict.fromkeys(tensors))
+        width = max(len(strata) for _, strata, _ in distinct)
+        self._of = np.array([distinct.index(tensor) for tensor in tensors], np.int64)
+        self._leaders = np.array([-1 if leader is None else leader for leader, _, _ in distinct], np.int64)
+        self._round_to = np.array([[round_to] for _, _, round_to in distinct], np.int64)
+        self._strata = np.array([[*s, *[0] * (width - len(s))] for _, s, _ in distinct], np.int64).T[..., None]
+
+    def kept(self, batch: ChoiceBatch) -> NDArray[np.int64]:
+        """[B, S] channels."""
+        removal = np.ones((batch.shape[1] + 1, batch.shape[0]))  # the last row for outputs that lose nothing
+        removal[:-1] = np.where(batch.granularity == _FILTER, batch.keep_ratio, 1.0).T
+        counts = keep_counts(self._strata, removal[self._leaders], self._round_to).sum(axis=0)
+        return np.asarray(counts[self._of].T)
+
+
+class _Inputs:
+    """Counts the input channels that stay."""
+
+    def __init__(self, structure: NetworkStructure) -> None:
+        specs = structure.specs
+        read = [p[:1] if s.kind == "add" else p for s, p in zip(specs, structure.producers, strict=True)]
+        nothing, one = len(specs), len(specs) + 1  # further columns, of 0 and 1 channels
+        longest = max(1, *map(len, read))
+        self._columns = np.array([[*(p or (one,)), *[nothing] * (longest - max(1, len(p)))] for p in read], np.int64).T
+        self._layers = structure.layer_index
+        self._channels = np.array([spec.in_channels for spec in specs], np.int64)
+        self._dense = np.array([sum(specs[i].out_channels for i in p) if p else 1 for p in read], np.int64)
+        self._round_to = np.array([specs[i].round_to for i in structure.layer_index], np.int64)
+
+    def kept(self, outputs: NDArray[np.int64], batch: ChoiceBatch) -> NDArray[np.int64]:
+        """[B, S] channels where the operators' outputs [B, S] stay."""
+        count = np.pad(outputs, [(0, 0), (0, 2)])
+        count[:, -1] = 1
+        read = count[:, self._columns].sum(axis=1)
+        inputs = np.maximum(1, self._channels * read // self._dense)
+        channel = batch.granularity == _CHANNEL
+        if channel.any():
+            own = inputs[:, self._layers]
+            inputs[:, self._layers] = np.where(channel, keep_counts(own, batch.keep_ratio, self._round_to), own)
+        return np.asarray(inputs)

@@ -174,9 +174,13 @@ class WorkerPool(Generic[Item, Result]):
 def _work(pipe: Connection, folder: str, prepare: Callable[[], None] | None) -> None:
     """What a worker does: answer items until the pipe is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    import torch
+    from rlcompress.threads import one_thread
 
-    torch.set_num_threads(1)
+    with one_thread():
+        _answer(pipe, folder, prepare)
+
+
+def _answer(pipe: Connection, folder: str, prepare: Callable[[], None] | None) -> None:
     if prepare is not None:
         prepare()
     function = read_mapped(Path(folder))

@@ -86,11 +86,11 @@ def test_bit_serial_arrays_take_a_cycle_for_every_bit(serial, cycles):
 def test_the_memo_finds_what_it_was_given_and_starts_anew_when_full():
     memo = Memo(8, 1)
     keys = np.random.default_rng(0).integers(1, 2**63, 300, np.uint64)
-    memo.add(keys[:100], np.arange(100.0)[None])
+    memo.add(keys[:100], np.arange(100.0)[:, None])
     slots = memo.find(keys[:100])
     known = slots >= 0
     assert known.mean() > 0.95
-    assert memo.values[0, slots[known]].tolist() == np.arange(100.0)[known].tolist()
+    assert memo.values[slots[known], 0].tolist() == np.arange(100.0)[known].tolist()
     assert np.all(memo.find(keys[100:]) < 0)
-    memo.add(keys[100:200], np.arange(100.0)[None])
+    memo.add(keys[100:200], np.arange(100.0)[:, None])
     assert np.all(memo.find(keys[:100]) < 0)

@@ -220,10 +220,22 @@ def test_what_is_looked_up_is_what_is_computed(name, size):
     bits = [random.choice([2, 4, 5, 8, 16], shape) for _ in range(2)]
     batch = ChoiceBatch(granularity, keep, *bits)
     costs, figures = model.costs(structure, batch), model.figures(structure, batch)
-    assert costs.cycles == pytest.approx(figures["cycles"])
+    seconds = 1e-6 / model.description.clock_mhz
     first = model.cost(structure, batch.choices(0, structure.layers))
     assert costs.layer_pj[0] == pytest.approx([layer.total_pj for layer in first.layers])
-    assert costs.energy_pj == pytest.approx(figures["energy_pj"].sum(axis=1))
+    assert costs.cycles == pytest.approx(figures["cycles"])
+    for found in (costs, model.costs(structure, batch)):
+        assert found.energy_pj == pytest.approx(figures["energy_pj"].sum(axis=1))
+        assert found.latency_s == pytest.approx(figures["cycles"].sum(axis=1) * seconds)
+
+
+def test_a_memo_that_is_too_small_changes_nothing(structure, monkeypatch):
+    choices = ChoiceBatch.of(policies_of(structure) * 3, structure.layers)
+    wanted = hw_models.load(SPARSE).costs(structure, choices)
+    monkeypatch.setattr(rlcompress.hw_models.model, "_INSTANCE_BITS", 3)
+    given = hw_models.load(SPARSE).costs(structure, choices)
+    assert given.energy_pj.tolist() == wanted.energy_pj.tolist()
+    assert given.latency_s.tolist() == wanted.latency_s.tolist()
 
 
 def test_stored_weights_count_what_stays_and_its_indices():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from rlcompress.planning import ChoiceSpace, Knapsack, Proxy
-from rlcompress.planning.planner import same
+from rlcompress.planning.batches import same
 from rlcompress.spec import GRANULARITIES
 from tests.planning.structures import CHAIN, RESIDUAL, random_table
 from tests.planning.test_planner import every_policy

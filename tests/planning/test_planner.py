@@ -5,8 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import rlcompress.planning.alternatives
+import rlcompress.planning.planner
 from rlcompress.planning import ChoiceSpace, Planner, Proxy
-from rlcompress.planning.planner import repeated, row, same
+from rlcompress.planning.batches import repeated, row, same
 from rlcompress.spec import ChoiceBatch, NetworkStructure
 from tests.planning.structures import CHAIN, RESIDUAL, random_table
 
@@ -103,6 +105,17 @@ def test_filling_spends_the_limit_where_it_saves_most():
                 changes.append((gain / max(added, 1e-12), change))
     best = max(changes, key=lambda pair: pair[0])[1]
     assert same(planner.filled(careful, float(planner.error(best)[0]) * (1 + 1e-9)), best)
+
+
+@pytest.mark.parametrize("structure", [CHAIN, RESIDUAL], ids=["chain", "residual"])
+def test_plans_do_not_depend_on_how_many_alternatives_are_looked_at_together(structure, monkeypatch):
+    wanted = planner_of(structure, 5)
+    monkeypatch.setattr(rlcompress.planning.alternatives, "_MOST_CHOICES", 1)
+    monkeypatch.setattr(rlcompress.planning.planner, "_AHEAD", 1)
+    given = planner_of(structure, 5)
+    for limit in (0.01, 0.05):
+        assert same(given.within(limit), wanted.within(limit))
+    assert len(given.path) == len(wanted.path)
 
 
 def test_without_anything_to_choose_the_path_is_one_plan():

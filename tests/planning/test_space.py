@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from rlcompress.errors import RunError
 from rlcompress.planning import ChoiceSpace
-from rlcompress.planning.planner import same
+from rlcompress.planning.batches import same
 from rlcompress.spec import (
     GRANULARITIES,
     ChoiceBatch,

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from rlcompress.planning import ChoiceSpace, Proxy, Surrogate
-from rlcompress.planning.planner import row
+from rlcompress.planning.batches import row
 from rlcompress.spec import ChoiceBatch
 from tests.planning.structures import CHAIN, random_table
 

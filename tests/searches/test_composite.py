@@ -1,7 +1,7 @@
 import pytest
 
 from rlcompress.envs import Problem
-from rlcompress.planning.planner import same
+from rlcompress.planning.batches import same
 from rlcompress.searches import SearchSettings
 from rlcompress.searches.agent_settings import CompositeSearchSettings
 from rlcompress.searches.methods.composite import _Search

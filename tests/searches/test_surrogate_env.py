@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from rlcompress.envs import CompressionEnv, Problem, ResidualAction, policy_id
-from rlcompress.planning.planner import joined
+from rlcompress.planning.batches import joined
 from rlcompress.searches.surrogate_env import SurrogateEnv
 from tests.conftest import Digits
 

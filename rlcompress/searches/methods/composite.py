@@ -8,7 +8,9 @@ import numpy as np
 
 from rlcompress.agents import CompositeAgent, CompositeSettings, load_agent, save_agent
 from rlcompress.envs import Problem, policy_id
-from rlcompress.planning.planner import Error, Fronts, joined, row
+from rlcompress.planning.alternatives import Fronts
+from rlcompress.planning.batches import joined, row
+from rlcompress.planning.planner import Error
 from rlcompress.searches.agent_settings import CompositeSearchSettings
 from rlcompress.searches.methods.base import KNOWN_IN_A_ROW, planned, transitions_within
 from rlcompress.searches.methods.plans import asked
