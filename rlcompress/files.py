@@ -5,8 +5,10 @@ import json
 import math
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 _MAX_DEPTH = 24
 _MAX_VALUES = 500_000
@@ -106,16 +108,26 @@ def write_atomic(path: str | Path, content: str | bytes) -> None:
     Raises:
         OSError: it cannot be written; the old content stays.
     """
+    with open_atomic(path) as file:
+        file.write(content.encode("utf-8") if isinstance(content, str) else content)
+
+
+@contextmanager
+def open_atomic(path: str | Path) -> Iterator[BinaryIO]:
+    """A file to be written piece by piece, which takes its name once all of it is there; else the old one stays.
+
+    Raises:
+        OSError: as `write_atomic`.
+    """
     path = Path(path)
     part = path.with_name(f"{path.name}.part")
-    data = content.encode("utf-8") if isinstance(content, str) else content
     try:
         with part.open("wb") as file:
-            file.write(data)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         part.replace(path)
-    except OSError:
+    except BaseException:
         part.unlink(missing_ok=True)
         raise
     sync_folder(path.parent)

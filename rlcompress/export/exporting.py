@@ -14,6 +14,7 @@ from rlcompress.errors import NetworkError, RunError
 from rlcompress.export import tensors
 from rlcompress.export.records import Recording, record
 from rlcompress.export.replay import replayed
+from rlcompress.files import open_atomic, write_atomic
 from rlcompress.network.cards import NetworkCard
 from rlcompress.network.static import make_static
 from rlcompress.network.thinning import thinned
@@ -102,7 +103,7 @@ def _write_safetensors(
 def _write_torch(recording: Recording, example: Tensor, path: Path, about: dict[str, Any], int4: bool) -> set[str]:
     images = example.expand(2, *example.shape[1:]).contiguous()  # a batch of 1 would be built in
     extra = {"rlcompress.json": json.dumps(about)}
-    with warnings.catch_warnings(), torch.no_grad(), path.open("wb") as file:
+    with warnings.catch_warnings(), torch.no_grad(), open_atomic(path) as file:
         warnings.simplefilter("ignore")  # about tensors that share memory, which is meant
         network = replayed(recording, "portable")
         program = torch.export.export(network, (images,), dynamic_shapes=({0: torch.export.Dim("batch")},))
@@ -116,7 +117,7 @@ def _write_onnx(recording: Recording, example: Tensor, path: Path, about: dict[s
     except ImportError as error:
         raise NetworkError(f"ONNX needs the package {error.name!r}; install rlcompress[export]") from None
     model, inexact = to_onnx(recording, example, {key: json.dumps(part) for key, part in about.items()}, int4=int4)
-    path.write_bytes(model.SerializeToString())
+    write_atomic(path, model.SerializeToString())
     return inexact
 
 

@@ -128,6 +128,19 @@ def test_a_torch_export_program_gives_the_same_bits(name, tmp_path):
     assert torch.equal(program(x[:3]), wanted[:3])
 
 
+def test_an_interrupted_export_leaves_the_old_file(tmp_path, monkeypatch):
+    def interrupted(_program, file, **_options):
+        file.write(b"half of it")
+        raise KeyboardInterrupt
+
+    path = tmp_path / "small.pt2"
+    path.write_text("old")
+    monkeypatch.setattr(torch.export, "save", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        exported("resnet", path, "torch")
+    assert [(entry.name, entry.read_text()) for entry in tmp_path.iterdir()] == [("small.pt2", "old")]
+
+
 @pytest.mark.parametrize(
     ("format_", "options", "path", "message"),
     [

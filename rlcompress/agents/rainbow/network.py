@@ -12,6 +12,7 @@ from stable_baselines3.common.type_aliases import PyTorchObs
 from torch import nn
 
 from rlcompress.agents.rainbow.components import RainbowComponents
+from rlcompress.errors import AgentError
 
 
 class NoisyLinear(nn.Module):
@@ -70,6 +71,9 @@ class RainbowNetwork(BasePolicy):
         activation_fn: activation between the layers.
         normalize_images: divide images by 255.
         components: which parts are on.
+
+    Raises:
+        AgentError: there is no hidden layer.
     """
 
     action_space: spaces.Discrete
@@ -87,6 +91,8 @@ class RainbowNetwork(BasePolicy):
         normalize_images: bool,
         components: RainbowComponents,
     ) -> None:
+        if not net_arch:
+            raise AgentError("net_arch: Rainbow's streams need a hidden layer; give at least one width, such as [64]")
         super().__init__(
             observation_space, action_space, features_extractor=features_extractor, normalize_images=normalize_images
         )

@@ -2,7 +2,7 @@ import pytest
 import torch as th
 from gymnasium import spaces
 
-from rlcompress.agents.rainbow import RainbowComponents, RainbowPolicy
+from rlcompress.agents.rainbow import Rainbow, RainbowComponents, RainbowPolicy
 from rlcompress.agents.rainbow.network import NoisyLinear
 from rlcompress.errors import AgentError
 
@@ -73,3 +73,8 @@ def test_a_deterministic_prediction_has_no_noise():
 def test_wrong_constants_are_refused(changes, words):
     with pytest.raises(AgentError, match=words):
         RainbowComponents(**({"v_max": 1.0} | changes))
+
+
+def test_a_network_without_hidden_layers_is_refused():
+    with pytest.raises(AgentError, match=r"net_arch: .* give at least one width"):
+        Rainbow("MlpPolicy", "CartPole-v1", policy_kwargs={"net_arch": []})
