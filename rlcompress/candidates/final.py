@@ -1,6 +1,7 @@
 """What is done to the networks of policies that are kept, beyond what every candidate gets."""
 
 import copy
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -8,12 +9,14 @@ import torch
 from torch import Tensor, fx
 
 from rlcompress.compensation import Moments, RoundedLayer, learn_rounding, match_moments, output_error, tune_ranges
-from rlcompress.integer import lower
+from rlcompress.integer import Stepwise, lower
+from rlcompress.quantization import ActivationQuantizer
 
 OnStep = Callable[[int, int], None]
 """(steps done, steps in all) -> nothing."""
 
 TUNING_IMAGES = 256
+_MOST_BYTES = 128_000_000  # of a stored tensor while ranges are tuned, which leaves fewer images of a large one
 _BATCH = 64
 _HELD_OUT = 8  # one in so many images is not learned from
 _LEARNING_STEPS = 400
@@ -25,7 +28,7 @@ class Finisher:
 
     Attributes:
         dense: the network, with quantizers that pass everything through.
-        images: [N, C, H, W]; ranges are tuned on the first 256 of them.
+        images: [N, C, H, W]; ranges are tuned on the first 256 of them at most.
         moments: layer name -> moments of the dense network's outputs on the first ``matched`` images.
         matched: see there.
     """
@@ -38,9 +41,10 @@ class Finisher:
     @torch.no_grad()
     def tuned(self, network: fx.GraphModule) -> fx.GraphModule:
         """A network with its activation ranges tuned on the outputs, which come no farther from the dense ones."""
-        error_of = self._error(self.images[:TUNING_IMAGES].contiguous(memory_format=torch.channels_last))
-        tune_ranges(network, error_of)
-        return min(network, self._matched(network), key=error_of)
+        images = self.images[: min(TUNING_IMAGES, _MOST_BYTES // self._largest)]
+        stepwise, target = Stepwise(network, _batches(images)), self._target(images)
+        tune_ranges(stepwise.quantizers, lambda: output_error(stepwise.outputs(), target), stepwise.settle)
+        return min(network, self._matched(network), key=self._error(images))
 
     def learned(
         self, network: fx.GraphModule, layers: Mapping[str, RoundedLayer], on_step: OnStep | None
@@ -64,5 +68,20 @@ class Finisher:
     @torch.no_grad()
     def _error(self, images: Tensor) -> Callable[[fx.GraphModule], float]:
         """Compressed network -> mean squared error of what it gives in integers against the dense network's outputs."""
-        target = torch.cat([self.dense(batch) for batch in images.split(_BATCH)])
-        return lambda network: output_error(lower(network), target, images)
+        target = self._target(images)
+        return lambda network: output_error(map(lower(network), _batches(images)), target)
+
+    def _target(self, images: Tensor) -> list[Tensor]:
+        """The dense network's outputs, batch by batch."""
+        return [self.dense(batch) for batch in _batches(images)]
+
+    @property
+    def _largest(self) -> int:
+        """Values of the largest stored tensor of an image."""
+        calls = self.dense.graph.find_nodes(op="call_module")
+        stored = (n for n in calls if isinstance(self.dense.get_submodule(str(n.target)), ActivationQuantizer))
+        return max(math.prod(node.meta["shape"][1:]) for node in stored)
+
+
+def _batches(images: Tensor) -> list[Tensor]:
+    return [batch.contiguous(memory_format=torch.channels_last) for batch in images.split(_BATCH)]

@@ -1,23 +1,23 @@
 """Activation ranges tuned on the network's outputs, for policies that are worth a few thousand forward passes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
-from typing import TypeVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from rlcompress.quantization import ActivationQuantizer
 
 _FACTORS = (0.85, 1.2)
-_BATCH = 64
 _WIDE = 8  # bits at which the range hardly matters
-
-N = TypeVar("N", bound=nn.Module)
 
 
 @torch.no_grad()
-def tune_ranges(network: N, error_of: Callable[[N], float]) -> None:
+def tune_ranges(
+    quantizers: Iterable[ActivationQuantizer],
+    error: Callable[[], float],
+    settled: Callable[[ActivationQuantizer], None] | None = None,
+) -> None:
     """Narrow or widen every activation range below 8 bits where that makes the outputs' error smaller, in place.
 
     One tensor after the other, each with what was found for those before it (compare the layer-wise step sizes of
@@ -25,26 +25,28 @@ def tune_ranges(network: N, error_of: Callable[[N], float]) -> None:
     tensor itself does not know which of its errors the network forgives.
 
     Args:
-        network: the compressed network.
-        error_of: the network as it is -> error of its outputs.
+        quantizers: of the compressed network.
+        error: of the network's outputs, with all ranges as they are.
+        settled: called with every quantizer once its range will not be changed any more.
     """
-    best = error_of(network)
-    for quantizer in network.modules():
-        if not isinstance(quantizer, ActivationQuantizer) or quantizer.range is None or quantizer.range.bits >= _WIDE:
-            continue
+    best = error()
+    for quantizer in quantizers:
         fitted = quantizer.range
         for factor in _FACTORS:
-            before = quantizer.range
-            quantizer.range = replace(fitted, scale=fitted.scale * factor)
-            error = error_of(network)
-            if error < best:
-                best = error
+            if fitted is None or fitted.bits >= _WIDE:
+                break
+            before, quantizer.range = quantizer.range, replace(fitted, scale=fitted.scale * factor)
+            tried = error()
+            if tried < best:
+                best = tried
             else:
                 quantizer.range = before
+        if settled is not None:
+            settled(quantizer)
 
 
 @torch.no_grad()
-def output_error(network: nn.Module, target: Tensor, images: Tensor) -> float:
-    """Mean squared error of a network's outputs against a target [N, ...] on images [N, C, H, W]."""
-    batches = zip(images.split(_BATCH), target.split(_BATCH), strict=True)
-    return sum(float((network(x) - y).square().sum()) for x, y in batches) / target.numel()
+def output_error(outputs: Iterable[Tensor], target: Iterable[Tensor]) -> float:
+    """Mean squared error of outputs against a target, batches [N, ...] of both."""
+    parts = [(float((y - x).square().sum()), x.numel()) for x, y in zip(outputs, target, strict=True)]
+    return sum(error for error, _ in parts) / sum(count for _, count in parts)
