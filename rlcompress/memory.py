@@ -11,6 +11,7 @@ _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 _SIZE = re.compile(r"(\d{1,15}(?:\.\d{1,6})?)([KMGT]?)B?", re.IGNORECASE)
 _M_MMAP_THRESHOLD = -3  # malloc.h
 _OWN_PAGES = 2**18  # bytes from which a tensor gets pages of its own
+_MOST_IMAGES, _MOST_VALUES = 128, 64 * 3 * 56 * 56  # of a batch, as caches want it
 _LEAST_SHARE = 1 / 4  # of what is left for the bank to hold a policy, the finals a network, the planner an image
 
 
@@ -101,3 +102,12 @@ def _short(size: int, *, up: bool = False) -> str:
     step = 10**7 if size >= 10**9 else 10**6
     steps = -(-size // step) if up else size // step
     return f"{steps * step / 10**9:g}G" if size >= 10**9 else f"{steps}M"
+
+
+def images_at_once(values: int) -> int:
+    """How many images of so many values each are computed together.
+
+    >>> images_at_once(3 * 32 * 32), images_at_once(3 * 224 * 224)
+    (128, 4)
+    """
+    return max(1, min(_MOST_IMAGES, _MOST_VALUES // values))

@@ -10,6 +10,7 @@ from torch import Tensor, fx
 
 from rlcompress.compensation import Moments, RoundedLayer, learn_rounding, match_moments, output_error, tune_ranges
 from rlcompress.integer import Stepwise, lower
+from rlcompress.memory import images_at_once
 from rlcompress.quantization import ActivationQuantizer
 
 OnStep = Callable[[int, int], None]
@@ -17,7 +18,6 @@ OnStep = Callable[[int, int], None]
 
 TUNING_IMAGES = 256
 _MOST_BYTES = 128_000_000  # of a stored tensor while ranges are tuned, which leaves fewer images of a large one
-_BATCH = 64
 _HELD_OUT = 8  # one in so many images is not learned from
 _LEARNING_STEPS = 400
 
@@ -41,7 +41,7 @@ class Finisher:
     @torch.no_grad()
     def tuned(self, network: fx.GraphModule) -> fx.GraphModule:
         """A network with its activation ranges tuned on the outputs, which come no farther from the dense ones."""
-        images = self.images[: min(TUNING_IMAGES, _MOST_BYTES // self._largest)]
+        images = self.images[: tuning_images(self._largest)]
         stepwise, target = Stepwise(network, _batches(images)), self._target(images)
         tune_ranges(stepwise.quantizers, lambda: output_error(stepwise.outputs(), target), stepwise.settle)
         return min(network, self._matched(network), key=self._error(images))
@@ -83,5 +83,11 @@ class Finisher:
         return max(math.prod(node.meta["shape"][1:]) for node in stored)
 
 
+def tuning_images(values: int) -> int:
+    """How many images ranges are tuned on at most, where the largest stored tensor has so many values an image."""
+    return max(1, min(TUNING_IMAGES, _MOST_BYTES // values))
+
+
 def _batches(images: Tensor) -> list[Tensor]:
-    return [batch.contiguous(memory_format=torch.channels_last) for batch in images.split(_BATCH)]
+    batches = images.split(images_at_once(images[0].numel()))
+    return [batch.contiguous(memory_format=torch.channels_last) for batch in batches]

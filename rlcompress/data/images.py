@@ -8,8 +8,7 @@ import torch
 from torch import Tensor
 
 from rlcompress.errors import DataError
-
-_BATCH_VALUES = 64 * 3 * 56 * 56
+from rlcompress.memory import images_at_once
 
 
 class Images(Protocol):
@@ -101,9 +100,9 @@ class ImageSet:
     def batches(self, mean: Sequence[float], std: Sequence[float]) -> Iterator[tuple[Tensor, Tensor | None]]:
         """Inputs [M, C, H, W] float32, channels_last, with their targets.
 
-        M depends on the size of an image alone: 64 up to 56x56 colour pixels, then fewer, as caches want it.
+        M depends on the size of an image alone, see `rlcompress.memory.images_at_once`.
         """
-        size = max(1, min(64, _BATCH_VALUES // self.images[0].numel()))
+        size = images_at_once(self.images[0].numel())
         for start in range(0, len(self), size):
             part = slice(start, start + size)
             inputs = self.normalized(part, mean, std).contiguous(memory_format=torch.channels_last)

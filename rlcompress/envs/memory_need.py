@@ -5,15 +5,15 @@ from dataclasses import dataclass
 
 from torch import fx
 
+from rlcompress.candidates.final import TUNING_IMAGES, tuning_images
 from rlcompress.data import DataSplits
-from rlcompress.memory import MemoryNeed, MemoryShares, parse_bytes, split_memory
+from rlcompress.memory import MemoryNeed, MemoryShares, images_at_once, parse_bytes, split_memory
 from rlcompress.network.trace import TracedNetwork
 from rlcompress.spec import LayerSpec
 
 _FLOAT = 4  # bytes
 _PROGRAM_BYTES = 450_000_000  # Python and its libraries once all are loaded
 _CORRECTION_IMAGES = 64
-_TUNING_IMAGES = 256
 _CODE_BYTES = 9  # of a weight in the bank: at seven widths in a byte, and at 16 bits
 _SET_UP_COPIES = 3  # of all weights: the caller's model, the traced one, the template
 _FINISHING_COPIES = 8  # while a policy is finished: stitched, tuned, matched, their codes, the front's in integers
@@ -64,9 +64,11 @@ def memory_need(network: TracedNetwork, data: DataSplits, repair: str) -> Memory
     weights = _FLOAT * sum(spec.weights for spec in network.layers.values())
     hessians = [_hessian_bytes(spec) for spec in network.layers.values()]
     learned = repair == "t2"
-    kept_images = len(data.calibration) + data.most_learning if learned else min(_TUNING_IMAGES, len(data.calibration))
+    kept_images = len(data.calibration) + data.most_learning if learned else min(TUNING_IMAGES, len(data.calibration))
     statistics = sum(hessians) + _FLOAT * image * (kept_images + _CORRECTION_IMAGES)
     images = data.calibration.images.nbytes + 2 * data.search.images.nbytes
+    computing = _FLOAT * images_at_once(image) * (values.alive + 2 * values.largest)
+    tuning = min(tuning_images(values.largest), kept_images) * values.alive + computing  # in bytes
     correcting = _FLOAT * _CORRECTION_IMAGES * (values.alive + 2 * values.largest)
     loading = _FLOAT * image * len(data.calibration)
     synthesis = 2 * _FLOAT * _SYNTHETIC_BATCH * values.every if repair == "t0" else 0
@@ -74,7 +76,7 @@ def memory_need(network: TracedNetwork, data: DataSplits, repair: str) -> Memory
     working = max(
         synthesis,
         loading + correcting,
-        _FINISHING_COPIES * weights + max(correcting + learning, _SWEEP_COPIES * max(hessians)),
+        _FINISHING_COPIES * weights + max(correcting + learning, tuning, _SWEEP_COPIES * max(hessians)),
     )
     return MemoryNeed(
         shared=statistics + images + _SET_UP_COPIES * weights,

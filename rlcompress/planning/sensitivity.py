@@ -12,6 +12,7 @@ from torch import Tensor
 from rlcompress.candidates import Candidates
 from rlcompress.evaluation.metrics import clipped_kl
 from rlcompress.integer import Reference
+from rlcompress.memory import images_at_once
 from rlcompress.planning.space import ChoiceSpace
 from rlcompress.spec import LayerChoice
 
@@ -19,7 +20,6 @@ _BITS = (2, 3, 4, 5, 6)
 _REFERENCE_BITS = 8
 _SHARED_BY = 4.0  # bits whose errors say who causes the reference's; clear of the noise of rounding
 _KEEP_RATIOS = (0.8, 0.6, 0.4, 0.2)
-_BATCH_VALUES = 64 * 3 * 56 * 56  # of images, as caches want it
 
 Change = tuple[int, str, float]
 """Layer position, factor, value."""
@@ -160,8 +160,8 @@ def _distances(logits: Tensor, dense: Tensor) -> tuple[float, float]:
 
 
 def _batches(images: Tensor) -> list[Tensor]:
-    size = max(1, min(64, _BATCH_VALUES // images[0].numel()))
-    return [batch.contiguous(memory_format=torch.channels_last) for batch in images.split(size)]
+    batches = images.split(images_at_once(images[0].numel()))
+    return [batch.contiguous(memory_format=torch.channels_last) for batch in batches]
 
 
 def _chunk_images(reference: Reference, images: Tensor, most_bytes: int) -> int:
