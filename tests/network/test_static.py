@@ -38,3 +38,13 @@ def test_computing_with_the_number_of_images_is_refused():
     network = Net(lambda s, x: s.fc((s.a(x) * x.size(0)).mean((2, 3))), a=conv(3, 4), fc=nn.Linear(4, 5))
     with pytest.raises(NetworkError, match="computes with the number of images"):
         make_static(fx.symbolic_trace(network), torch.zeros(1, *SHAPE))
+
+
+def test_a_constant_for_every_image_is_refused_without_a_traceback(capfd):
+    network = Net(lambda s, x: s.fc(torch.cat([s.a(x).mean((2, 3)), s.ones.expand(x.size(0), 1)], 1)))
+    network.a, network.fc = conv(3, 4), nn.Linear(5, 5)
+    network.register_buffer("ones", torch.ones(1, 1))
+    graph = trace(network.eval(), torch.zeros(1, *SHAPE)).graph
+    with pytest.raises(NetworkError, match="computes with the number of images"):
+        make_static(graph, torch.zeros(1, *SHAPE))
+    assert capfd.readouterr() == ("", "")
