@@ -93,7 +93,7 @@ def test_the_second_tier_is_not_below_the_first(bank, choice):
     choices = policy(bank, choice)
     held = X[torch.arange(len(X)) % 8 == 7]
     dense = bank.network.graph(held).detach()
-    errors = [output_error(b.final(choices), dense, held) for b in (first, bank)]
+    errors = [output_error([b.final(choices)(held)], [dense]) for b in (first, bank)]
     assert errors[1] <= errors[0]
 
 
