@@ -38,7 +38,7 @@ class Load:
 
     def __call__(self, codes: Tensor) -> Tensor:
         """Codes [N, ...] -> float32 of the same shape."""
-        return torch.sub(codes.float(), self.at.zero_point).mul_(self.at.scale)
+        return _centred(codes, self.at).mul_(self.at.scale)
 
 
 class Affine(nn.Module):
@@ -106,7 +106,7 @@ class AverageCodes:
 
     def __call__(self, codes: Tensor) -> Tensor:
         """Codes [N, C, H, W] -> float32 averages."""
-        centred = torch.sub(codes.float(), self.at.zero_point)
+        centred = _centred(codes, self.at)
         return self.window.sums(centred) * (self.at.scale / self.window.count(codes))
 
 
@@ -202,3 +202,9 @@ class Constant(nn.Module):
     def forward(self) -> Tensor:
         """The tensor."""
         return self.value
+
+
+def _centred(codes: Tensor, at: ActivationRange) -> Tensor:
+    """q - zero_point, float32, a tensor of its own."""
+    real = codes.float()  # the codes themselves in engines that have them so
+    return torch.sub(real, at.zero_point, out=None if real is codes else real)
