@@ -53,7 +53,7 @@ from rlcompress.quantization import (
 )
 from rlcompress.spec import REFERENCE_BITS, LayerChoice
 
-_WIDTHS = {"uniform": (2, 3, 4, 5, 6, 7, 8, REFERENCE_BITS), "clustered": (2, 3, 4, 5, 6, 7)}
+_WIDTHS = {"uniform": (2, 3, 4, 5, 6, 7, 8), "clustered": (2, 3, 4, 5, 6, 7)}  # that are computed together
 _CORRECTED_SHARE = 4  # of the bank's memory that corrected layers take beside it; each has codes of one width
 CORRECTIONS = ("paired", "local")
 """How stitched networks get the dense network's moments; final ones are always paired."""
@@ -139,7 +139,7 @@ class Candidates:
         self.learning_images = len(finishing) if repair == "t2" else 0
         """How many images learned rounding looks at."""
         self._finisher = Finisher(self._template, finishing, self._moments, correction_images)
-        reads, widths = network.reads, _WIDTHS["uniform"]
+        reads, widths = network.reads, (*_WIDTHS["uniform"], REFERENCE_BITS)
         stored = self.kept(["stored"], lambda: stored_samples(self._template, set(reads.values()), calibration))
         self._ranges = {name: fit_ranges(stored[f"values {name}"], widths, range_norm) for name in set(reads.values())}
         self.densities = {layer: float(stored[f"density {name}"]) for layer, name in reads.items()}
@@ -178,7 +178,7 @@ class Candidates:
         check_applies(self.network.layers[layer], choice)
         removed = self.removed_classes(choices)
         relevant = removed & self._seen[layer]
-        return self._weights(layer, choice.weight_quantizer, self._pruning(choice), relevant)[choice.weight_bits]
+        return self._at_width(layer, choice.weight_quantizer, self._pruning(choice), relevant, choice.weight_bits)
 
     def removed_classes(self, choices: Mapping[str, LayerChoice]) -> frozenset[int]:
         """Channel classes that a policy's filter pruning removes from the network."""
@@ -247,7 +247,7 @@ class Candidates:
         self, name: str, pruning: Pruning, removed: frozenset[int], quantizer: str, bits: int
     ) -> WeightedLayer:
         """A compressed layer with the dense layer's moments on the dense network's inputs."""
-        layer = self._layer(name, self._weights(name, quantizer, pruning, removed)[bits], removed)
+        layer = self._layer(name, self._at_width(name, quantizer, pruning, removed, bits), removed)
         if self.repair != "none":
             have, want = self._local_moments(name, layer), self._local_moments(name)
             rescale(layer, *affine_to(have, want, ~self._live(name, removed)[0]))
@@ -331,11 +331,15 @@ class Candidates:
         dense = {name: self._dense[name] for name in names if classes & set(seen[name])}
         return [Reader(layer.grouped[0], layer.hessian[0], seen[name]) for name, layer in dense.items()]
 
-    def _compress(
-        self, layer: str, quantizer: str, pruning: Pruning, removed: frozenset[int]
-    ) -> dict[int, QuantizedWeight]:
+    def _at_width(
+        self, layer: str, quantizer: str, pruning: Pruning, removed: frozenset[int], bits: int
+    ) -> QuantizedWeight:
         widths = _WIDTHS[quantizer]
+        return self._weights(layer, quantizer, pruning, removed, widths if bits in widths else (bits,))[bits]
 
+    def _compress(
+        self, layer: str, quantizer: str, pruning: Pruning, removed: frozenset[int], widths: tuple[int, ...]
+    ) -> dict[int, QuantizedWeight]:
         def compute() -> dict[str, Tensor]:
             outputs, inputs = self._live(layer, removed)
             weights = compress(
@@ -344,7 +348,7 @@ class Candidates:
             )  # fmt: skip
             return _packed(weights)
 
-        tensors = self.kept([layer, quantizer, *astuple(pruning), *sorted(removed)], compute)
+        tensors = self.kept([layer, quantizer, *widths, *astuple(pruning), *sorted(removed)], compute)
         return {bits: QuantizedWeight(tensors[f"codes {bits}"], tensors[f"scale {bits}"]) for bits in widths}
 
     def _live(self, layer: str, removed: frozenset[int]) -> tuple[Tensor, Tensor]:

@@ -14,7 +14,7 @@ from rlcompress.spec import LayerSpec
 _FLOAT = 4  # bytes
 _PROGRAM_BYTES = 450_000_000  # Python and its libraries once all are loaded
 _CORRECTION_IMAGES = 64
-_CODE_BYTES = 9  # of a weight in the bank: at seven widths in a byte, and at 16 bits
+_CODE_BYTES = 7  # of a weight in the bank, at as many widths
 _SET_UP_COPIES = 3  # of all weights: the caller's model, the traced one, the template
 _FINISHING_COPIES = 8  # while a policy is finished: stitched, tuned, matched, their codes, the front's in integers
 _LEARNING_COPIES = 14  # more of them in learned rounding: positions, limits, gradients, Adam's moments, dense

@@ -205,6 +205,6 @@ class Constant(nn.Module):
 
 
 def _centred(codes: Tensor, at: ActivationRange) -> Tensor:
-    """q - zero_point, float32, a tensor of its own."""
+    """What codes stand for, in units of the scale: float32, a tensor of its own."""
     real = codes.float()  # the codes themselves in engines that have them so
     return torch.sub(real, at.zero_point, out=None if real is codes else real)

@@ -35,6 +35,16 @@ def test_never_worse_than_the_largest_magnitude(seed, bits, magnitude, heavy):
     assert (error(weight, scale, bits) <= error(weight, plain, bits) * (1 + 1e-6)).all()
 
 
+@given(seed=st.integers(0, 1000), bits=st.sampled_from(WIDTHS), power=st.sampled_from([0.0, 1.0, 3.0]))
+@settings(max_examples=60)
+def test_no_clipping_range_loses_less(seed, bits, power):
+    weight = torch.randn(8, 40, generator=torch.Generator().manual_seed(seed))
+    weight = weight.sign() * weight.abs() ** power
+    largest = weight.abs().amax(1) / largest_code(bits)
+    others = torch.stack([error(weight, float(share) * largest, bits) for share in torch.linspace(0.35, 1.0, 40)])
+    assert (error(weight, fit_scale(weight, bits), bits) <= others.amin(0) * (1 + 1e-4) + 1e-10).all()
+
+
 @pytest.mark.parametrize("bits", WIDTHS)
 def test_values_on_the_grid_are_exact(bits):
     limit = largest_code(bits)
