@@ -106,9 +106,18 @@ class OnnxGraph:
 
     def padded(self, number: int, pads: list[int], value: float) -> str:
         """Constant padding, widths from the last dimension to the first as PyTorch has them."""
-        dims = len(self.shapes[number])
-        before, after = [0] * dims, [0] * dims
-        for i in range(len(pads) // 2):
-            before[dims - 1 - i], after[dims - 1 - i] = pads[2 * i], pads[2 * i + 1]
+        widths = self.constant(onnx_pads(pads, len(self.shapes[number])), np.int64)
         fill = self.constant(value, np.uint8 if number in self.codes else np.float32)
-        return str(self.node("Pad", [self.names[number], self.constant([*before, *after], np.int64), fill]))
+        return str(self.node("Pad", [self.names[number], widths, fill]))
+
+
+def onnx_pads(pads: list[int], dims: int) -> list[int]:
+    """Widths from the last dimension to the first, as PyTorch has them, in ONNX's order.
+
+    >>> onnx_pads([1, 2, 3, 4], 4)
+    [0, 0, 3, 1, 0, 0, 4, 2]
+    """
+    before, after = [0] * dims, [0] * dims
+    for i in range(len(pads) // 2):
+        before[dims - 1 - i], after[dims - 1 - i] = pads[2 * i], pads[2 * i + 1]
+    return [*before, *after]

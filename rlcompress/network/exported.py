@@ -10,10 +10,12 @@ from collections.abc import Callable, Iterator
 import torch
 import torch.nn.functional as F
 from torch import Tensor, fx, nn
+from torch.export import ExportedProgram
 
 from rlcompress.errors import NetworkError
 
 _aten = torch.ops.aten
+_GUARDS = "_guards_fn"  # what a program checks of its inputs
 
 _FUNCTIONS: dict[object, Callable[..., object]] = {
     _aten.relu.default: F.relu, _aten.relu_.default: F.relu, _aten.relu6.default: F.relu6,
@@ -48,6 +50,21 @@ def exported_graph(model: nn.Module, example: Tensor) -> fx.GraphModule:
     return graph
 
 
+def of_program(network: nn.Module | ExportedProgram) -> nn.Module:
+    """An exported program, or the module that it gives (which refuses ``eval()``), as a module like any other.
+
+    Other modules are given back themselves.
+    """
+    if isinstance(network, ExportedProgram):
+        return _plain(network.module(check_guards=False))
+    if not isinstance(network, fx.GraphModule):
+        return network
+    try:
+        return network.eval()
+    except NotImplementedError:
+        return _plain(network)
+
+
 @contextlib.contextmanager
 def _hushed() -> Iterator[None]:
     """Keep torch.export's warnings, log and dumps of graphs off the terminal; what matters is raised or checked for."""
@@ -66,6 +83,9 @@ def _plain(module: nn.Module) -> fx.GraphModule:
     assert isinstance(module, fx.GraphModule)
     graph = fx.Graph()
     result = graph.graph_copy(module.graph, {})
+    for node in list(graph.nodes):
+        if node.target == _GUARDS:
+            graph.erase_node(node)
     while isinstance(result, tuple | list) and len(result) == 1:
         result = result[0]
     graph.output(result)

@@ -4,9 +4,11 @@ from pathlib import Path
 
 import torch
 from torch import nn
+from torch.export import ExportedProgram
 
 from rlcompress.errors import NetworkError
 from rlcompress.network.cards import InputFormat, NetworkCard, get_card
+from rlcompress.network.exported import of_program
 from rlcompress.network.trace import TracedNetwork, trace
 from rlcompress.network.weight_files import read_state_dict
 from rlcompress.network.weights import build, load_weights
@@ -72,17 +74,17 @@ def made(name: str) -> nn.Module:
         NetworkError: there is no such file, module or factory, it fails, or gives something else.
     """
     factory = resolve(name, "network", NetworkError)
-    if isinstance(factory, nn.Module):
-        return factory
+    if isinstance(factory, nn.Module | ExportedProgram):
+        return of_program(factory)
     try:
         module = factory()
     except Exception as error:  # a user's function may raise anything
         raise NetworkError(
             f"network {name!r}: the factory failed ({reason_of(error)}); it is called without arguments"
         ) from None
-    if not isinstance(module, nn.Module):
+    if not isinstance(module, nn.Module | ExportedProgram):
         raise NetworkError(f"network {name!r}: the factory gives {type(module).__name__}; let it return an nn.Module")
-    return module
+    return of_program(module)
 
 
 def card_of(module: nn.Module, name: str, given: InputFormat) -> NetworkCard:

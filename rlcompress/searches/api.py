@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.type_aliases import MaybeCallback
 from torch import nn
+from torch.export import ExportedProgram
 
 from rlcompress.candidates.store import digest_of
 from rlcompress.data import as_splits, load_data
@@ -18,6 +19,7 @@ from rlcompress.evaluation import metric_of
 from rlcompress.hw_models import HardwareModel
 from rlcompress.hw_models import load as load_hardware
 from rlcompress.network.cards import InputFormat, NetworkCard
+from rlcompress.network.exported import of_program
 from rlcompress.network.trace import trace
 from rlcompress.searches.folder import RunFolder
 from rlcompress.searches.result import SearchResult
@@ -26,7 +28,7 @@ from rlcompress.searches.settings import SearchSettings
 
 
 def search(
-    model: nn.Module,
+    model: nn.Module | ExportedProgram,
     data: object,
     *,
     mean: ArrayLike,
@@ -43,7 +45,8 @@ def search(
     """Search a compression policy for a pretrained model.
 
     Args:
-        model: a module that torch.fx can trace, images [N, C, H, W] -> logits [N, classes], or what the metric takes.
+        model: a module that torch.fx or torch.export can trace, or an exported program, images [N, C, H, W] -> logits
+            [N, classes], or what the metric takes.
         data: training and test data sets as `rlcompress.data.as_splits` takes them, or a name such as ``digits`` or
             ``cifar10:DIR``.
         mean: of each channel, on the scale 0 to 1; the input is (byte / 255 - mean) / std.
@@ -66,7 +69,7 @@ def search(
     chosen = SearchSettings.of(settings)
     splits = load_data(data) if isinstance(data, str) else as_splits(data)
     channels, height, width = splits.search.images.shape[1:]
-    traced = trace(model, torch.zeros(1, channels, height, width))
+    traced = trace(of_program(model), torch.zeros(1, channels, height, width))
     card = NetworkCard(
         name=traced.name,
         factory="",

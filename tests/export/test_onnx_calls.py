@@ -47,6 +47,39 @@ CALLS = {
     "log_softmax": lambda x: F.log_softmax(x, dim=1),
     "layer norm without weights": nn.LayerNorm([4, 7, 14], elementwise_affine=False),
     "layer norm of nothing else": lambda x: F.layer_norm(x, (14,)),
+    "numbers as indices": lambda x: x[:, 1, ..., -1],
+    "a number behind a slice": lambda x: x[:, 1:3, 2],
+    "narrow": lambda x: x.narrow(2, -3, 2),
+    "select": lambda x: x.select(-1, -2),
+    "unbind and stack": lambda x: torch.stack(x.unbind(1)[::-1], dim=-1),
+    "flip": lambda x: torch.flip(x, (2, -1)),
+    "flip by numbers": lambda x: x.flip(1),
+    "movedim": lambda x: x.movedim((1, 3), (3, 2)),
+    "channel shuffle": nn.ChannelShuffle(2),
+    "pixel unshuffle": nn.PixelUnshuffle(7),
+    "mirrored borders": nn.ReflectionPad2d((2, 1, 0, 3)),
+    "repeated and constant borders": nn.Sequential(nn.ReplicationPad2d(1), nn.ConstantPad2d(2, 0.5)),
+    "dropout of channels": lambda x: F.dropout2d(x, training=False),
+    "bounds on one side": lambda x: torch.cat([x.clamp_min(0.3), torch.clamp_max(x, 0.7)], 1),
+    "least": lambda x: x.amin(dim=(2, 3)),
+    "mean by axis": lambda x: x.mean(axis=(2, 3)),
+    "mish": nn.Mish(),
+    "celu": nn.CELU(0.7),
+    "selu": lambda x: F.selu(x - 1.0),
+    "softsign": lambda x: F.softsign(x - 1.0),
+    "threshold": nn.Threshold(0.4, -2.0),
+    "hard shrink": lambda x: F.hardshrink(x - 1.0, 0.3),
+    "soft shrink": lambda x: F.softshrink(x - 1.0, 0.3),
+    "powers": lambda x: (x + 0.5).square() + torch.pow(x, 1.5) + (x + 1.0).rsqrt() + (x + 1.0).reciprocal(),
+    "a number to the power": lambda x: 2.0**x,
+    "normalize": lambda x: F.normalize(x, dim=-1),
+    "bilinear module": nn.UpsamplingBilinear2d(scale_factor=1.5),
+    "nearest module": nn.Upsample(scale_factor=2.0),
+    "instance norm": nn.InstanceNorm2d(4),
+    "instance norm with weights": nn.InstanceNorm2d(4, eps=1e-2, affine=True),
+    "sequences": nn.Sequential(nn.Flatten(2), nn.Conv1d(4, 6, 4, stride=2, padding=1, groups=2)),
+    "sequences made longer": nn.Sequential(nn.Flatten(2), nn.ConvTranspose1d(4, 3, 3, 2, 1, output_padding=1)),
+    "as many zeros as it takes": nn.Conv2d(4, 4, (4, 3), padding="same", dilation=(1, 2)),
     "BatchNorm of features": lambda x: F.batch_norm(x.flatten(1), torch.full((392,), 0.1), torch.full((392,), 2.0)),
 }  # fmt: skip
 
@@ -78,6 +111,7 @@ def exported(call, path):
     return read_exported(path)[0](x), lower(stitched, engine="portable")(x)
 
 
+@pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel lengths")
 @pytest.mark.parametrize("name", CALLS)
 def test_arguments_are_heeded(name, tmp_path):
     given, wanted = exported(CALLS[name], tmp_path / "net.onnx")
@@ -91,13 +125,18 @@ def test_arguments_are_heeded(name, tmp_path):
         (lambda x: torch.div(x, 0.3, rounding_mode="floor"), "^Div with 'rounding_mode' has no ONNX rule"),
         (nn.AvgPool2d(2, divisor_override=3), "^pooling with a divisor of its own"),
         (nn.AvgPool2d(3, 2, 1, ceil_mode=True), "ceil_mode over counted padding"),
-        (lambda x: F.interpolate(x, size=(4, 5), mode="bilinear", antialias=True), "^interpolation other than"),
+        (lambda x: F.interpolate(x, size=(4, 5), mode="bilinear", antialias=True), "^interpolation with antialias"),
         (OfSequences(nn.GRU(14, 6, batch_first=True), 1), "^GRU cannot be exported; let the network do without it$"),
         (
             OfSequences(nn.MultiheadAttention(14, 2, batch_first=True), 3),
             "^MultiheadAttention cannot be exported; let the network do without it$",
         ),
         (lambda x: F.pad(x, (1, 1, 1, 1), mode="circular"), "^circular padding has no ONNX rule"),
+        (nn.CircularPad2d(1), "^circular padding has no ONNX rule"),
+        (lambda x: F.interpolate(x, size=(9, 9), mode="bicubic"), "^interpolation other than"),
+        (lambda x: F.normalize(x, p=1.0), "^normalize by another norm"),
+        (nn.Conv2d(4, 4, 3, padding=1, padding_mode="reflect"), "^Conv with padding 'reflect' has no ONNX rule"),
+        (lambda x: x[:, None], "^indexing by anything but numbers and slices"),
     ],
 )
 def test_arguments_without_a_counterpart_are_refused(call, message, tmp_path):

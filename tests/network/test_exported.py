@@ -6,6 +6,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from rlcompress.errors import NetworkError
+from rlcompress.network.exported import of_program
 from rlcompress.network.trace import trace
 from tests.small_networks import conv, images, randomized
 
@@ -28,6 +29,22 @@ class Pythonic(nn.Module):
         for i in range(x.shape[1] // 4):
             x = x + F.silu(self.blocks[i](x))
         return self.fc(F.adaptive_avg_pool2d(x, 1).view(x.size(0), -1))
+
+
+@pytest.mark.parametrize("given", [lambda program: program, lambda program: program.module()])
+def test_exported_programs_are_taken(given):
+    model = Pythonic().eval()
+    dynamic = ({0: torch.export.Dim("batch")},)
+    program = torch.export.export(model, (images(2, *SHAPE),), dynamic_shapes=dynamic)
+    traced = trace(of_program(given(program)), torch.zeros(1, *SHAPE), name="net")
+    assert [spec.in_channels for spec in traced.layers.values()] == [3, 8, 8, 8]
+    x = images(5, *SHAPE, seed=1)
+    torch.testing.assert_close(traced.graph(x), model(x))
+
+
+def test_modules_stay_themselves():
+    model = Pythonic()
+    assert of_program(model) is model
 
 
 class Weights(nn.Module):

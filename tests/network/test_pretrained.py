@@ -39,6 +39,9 @@ def number():
 def with_argument(width):
     return small()
 
+def program():
+    return torch.export.export(small().eval(), (torch.zeros(2, 1, 8, 8),), dynamic_shapes=({0: torch.export.Dim("n")},))
+
 READY = small()
 """
 _GREY = InputFormat(shape=(1, 8, 8), mean=(0.3,), std=(0.4,))
@@ -57,6 +60,14 @@ def test_a_factory_in_a_file(source):
     assert (card.name, card.classes, card.input_shape, card.mean, card.std) == ("small", 10, (1, 8, 8), (0.3,), (0.4,))
     assert card.metric == "top1"
     assert traced.name == "small"
+
+
+def test_a_factory_may_give_an_exported_program(source):
+    traced, card = pretrained(f"{source}:program", None, _GREY)
+    assert [spec.out_channels for spec in traced.layers.values()] == [
+        spec.out_channels for spec in pretrained(f"{source}:small", None, _GREY)[0].layers.values()
+    ]
+    assert (card.name, card.classes) == ("program", 10)
 
 
 def test_a_module_that_is_there_already_and_one_that_gives_images(source):
