@@ -18,6 +18,7 @@ import torch
 
 from benchmarks.ablation import VARIANTS
 from benchmarks.simulated import Simulated, measure, simulated
+from rlcompress.evaluation import Score
 from rlcompress.searches import SearchSettings
 from rlcompress.searches.finals import judged
 from rlcompress.searches.methods import propose
@@ -31,9 +32,9 @@ def chosen(problem: Simulated, goal: float) -> tuple[float, float]:
     """Percent saved and true points lost of the policy that the final selection picks."""
     outcomes = list(problem.outcomes.values())
 
-    def measured(positions: list[int]) -> list[float]:
+    def measured(positions: list[int]) -> list[tuple[Score, Score]]:
         entries = [outcomes[i] for i in positions]
-        return [max(o.score.drop, problem.scored(o.choices, FRESH_IMAGES, salt=1).drop) for o in entries]
+        return [(problem.scored(o.choices, FRESH_IMAGES, salt=1), o.score) for o in entries]
 
     found = judged(outcomes, [goal], 1.0, measured)
     entries = [outcomes[i] for i in found]

@@ -13,6 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 from rlcompress.data import DataSplits
 from rlcompress.envs import Outcome, Problem, ProblemSettings, policy_id
 from rlcompress.errors import RunError
+from rlcompress.evaluation import Score
 from rlcompress.files import LimitError, parse_json, read_text, write_atomic
 from rlcompress.hw_models import HardwareModel
 from rlcompress.network.cards import NetworkCard
@@ -21,7 +22,7 @@ from rlcompress.searches.finals import judged
 from rlcompress.searches.methods import check_method, propose
 from rlcompress.searches.run import Progress, evaluator_of, fresh_search_images
 from rlcompress.searches.score_store import ScoreStore
-from rlcompress.searches.selection import best_within, blended_drops, cautious_drop, pareto
+from rlcompress.searches.selection import best_within, blended_drops, pareto
 from rlcompress.searches.settings import SearchSettings
 from rlcompress.searches.watch import Watch
 from rlcompress.threads import one_thread
@@ -41,7 +42,7 @@ class Reached:
         id: of the policy.
         energy_uj: an inference, in microjoules.
         saved_pct: percent of the target saved against dense 8 bits.
-        drop_search: its `cautious_drop`, in points.
+        drop_search: of its final network as `final_drops` judges it, in points.
         drop_test: on the test images.
     """
 
@@ -208,7 +209,7 @@ class _Bench:
             outcomes,
             goals,
             settings.final_shares[0],
-            lambda positions: [self._drop(problem, outcomes[i]) for i in positions],
+            lambda positions: [self._final_scores(problem, outcomes[i]) for i in positions],
         )
         chosen, drops = [outcomes[i] for i in found], np.array(list(found.values()))
         saved = np.array([outcome.saved_pct for outcome in chosen])
@@ -218,14 +219,14 @@ class _Bench:
             for goal, i in best.items()
         }
 
-    def _drop(self, problem: Problem, outcome: Outcome) -> float:
-        """The drop that the policy's final network is judged by."""
+    def _final_scores(self, problem: Problem, outcome: Outcome) -> tuple[Score, Score]:
+        """What the policy's final network is judged by: scores on fresh images and on those of the candidates."""
         key = policy_id(outcome.choices)
         if key not in self._finals:
             network = problem.final(outcome.choices)
             self._finals.add(key, [problem.evaluator.score(network), self._fresh.score(network)])
         scored, fresh = self._finals.all(key)
-        return cautious_drop(fresh, scored)
+        return fresh, scored
 
     def _tested_policy(self, problem: Problem, outcome: Outcome, drop: float) -> Reached:
         key = policy_id(outcome.choices)

@@ -8,10 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rlcompress.envs import Outcome
-from rlcompress.searches.selection import blended_drops, pareto
+from rlcompress.evaluation import Score
+from rlcompress.searches.selection import blended_drops, final_drops, pareto
 
-Measure = Callable[[list[int]], Iterable[float]]
-"""Positions of outcomes -> the drops of their final networks, in points, one after the other."""
+Measure = Callable[[list[int]], Iterable[tuple[Score, Score]]]
+"""Positions of outcomes -> scores of their final networks, on fresh images and on those of the candidates."""
 
 _AT_ONCE = 4  # whatever the number of workers, so that what is found does not depend on it
 _MOST = 12  # for one allowed drop
@@ -30,7 +31,7 @@ def most_finals(outcomes: int, goals: Sequence[float]) -> int:
 
 
 def judged(outcomes: Sequence[Outcome], goals: Sequence[float], share: float, measure: Measure) -> dict[int, float]:
-    """The drops of the final networks that are worth making: position -> points, in the order of their making.
+    """`final_drops` of the final networks that are worth making: position -> points, in the order of their making.
 
     For each allowed drop the policies are chosen that promise the largest expected improvement of what is saved within
     it (Mockus, 1978), some at a time, each being believed to lose what is predicted until it is known (the "kriging
@@ -43,20 +44,23 @@ def judged(outcomes: Sequence[Outcome], goals: Sequence[float], share: float, me
         share: of a candidate's drop that its final network is expected to lose, before any is known.
         measure: makes and measures final networks.
     """
-    predicted = blended_drops(outcomes)
+    predicted, candidates = blended_drops(outcomes), [outcome.score for outcome in outcomes]
     saved = np.array([outcome.saved_pct for outcome in outcomes])
+    scores: dict[int, tuple[Score, Score]] = {}
     drops: dict[int, float] = {}
+
+    def make(positions: list[int]) -> None:
+        if positions:
+            scores.update(zip(positions, measure(positions), strict=True))
+            drops.update(zip(scores, final_drops(list(scores.values()), candidates).tolist(), strict=True))
+
     for goal in goals:
         for _ in range(_MOST // _AT_ONCE):
-            drops |= _measured(_promising(predicted, saved, drops, goal, share), measure)
+            make(_promising(predicted, saved, drops, goal, share))
     front = pareto(saved, predicted)
     spread = [front[int(i)] for i in np.linspace(0, len(front) - 1, min(_SPREAD, len(front))).round()]
-    left = [i for i in dict.fromkeys([*spread, int(np.argmin(predicted))]) if i not in drops]
-    return drops | _measured(left, measure)
-
-
-def _measured(positions: list[int], measure: Measure) -> dict[int, float]:
-    return dict(zip(positions, measure(positions) if positions else (), strict=True))
+    make([i for i in dict.fromkeys([*spread, int(np.argmin(predicted))]) if i not in drops])
+    return drops
 
 
 def _promising(

@@ -27,7 +27,7 @@ from rlcompress.searches.finals import judged, most_finals
 from rlcompress.searches.folder import RunFolder
 from rlcompress.searches.methods import check_method, propose
 from rlcompress.searches.result import Figures, FrontEntry, SearchResult
-from rlcompress.searches.selection import best_within, cautious_drop, pareto
+from rlcompress.searches.selection import best_within, pareto
 from rlcompress.searches.settings import SearchSettings
 from rlcompress.searches.telemetry import Telemetry
 from rlcompress.searches.watch import Watch
@@ -251,26 +251,24 @@ def explore(
 def finished(
     problem: Problem, settings: SearchSettings, fresh: Evaluator, report: OnProgress
 ) -> tuple[list[Outcome], dict[int, IntegerNetwork], list[Score], NDArray[np.float64]]:
-    """Finalists, the networks of those on the front by position, scores on fresh images, and each `cautious_drop`."""
+    """Finalists, the networks of those on the front by position, scores on fresh images, and drops by `judged`."""
     outcomes = list(problem.outcomes.values())
     most = most_finals(len(outcomes), settings.all_goals)
     chosen: list[Outcome] = []
     networks: dict[int, IntegerNetwork] = {}
     scores: list[Score] = []
-    drops: list[float] = []
     steps = 0
 
-    def measured(positions: list[int]) -> Iterator[float]:
+    def measured(positions: list[int]) -> Iterator[tuple[Score, Score]]:
         nonlocal networks
         policies = [outcomes[i] for i in positions]
         for outcome, (network, (score, again)) in zip(policies, finals([o.choices for o in policies]), strict=True):
             chosen.append(outcome)
             scores.append(score)
-            drops.append(cautious_drop(score, again))
-            front = pareto(np.array([o.saved_pct for o in chosen]), np.array(drops))
+            front = pareto(np.array([o.saved_pct for o in chosen]), np.array([of.drop for of in scores]))
             networks = {i: kept for i, kept in {**networks, len(chosen) - 1: network}.items() if i in front}
             report(Progress("final", len(chosen), most))
-            yield drops[-1]
+            yield score, again
 
     def on_step(i: int, n: int) -> None:
         nonlocal steps
@@ -280,12 +278,13 @@ def finished(
     if problem.workers == 1:  # other processes cannot call back
         problem.bank.on_step = on_step
     with problem.finals(fresh, problem.evaluator) as finals:
-        judged(outcomes, settings.all_goals, settings.final_shares[0], measured)
+        drops = np.array(list(judged(outcomes, settings.all_goals, settings.final_shares[0], measured).values()))
     problem.bank.on_step = None
     if steps:
         report(Progress("rounding", len(chosen) * steps, len(chosen) * steps))
     report(Progress("final", len(chosen), len(chosen)))
-    return chosen, networks, scores, np.array(drops)
+    front = pareto(np.array([o.saved_pct for o in chosen]), drops)
+    return chosen, {i: networks.get(i) or problem.final(chosen[i].choices) for i in front}, scores, drops
 
 
 def _entry(problem: Problem, outcome: Outcome, search: Score, test: Score) -> FrontEntry:

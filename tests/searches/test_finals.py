@@ -1,9 +1,11 @@
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from rlcompress.envs import Outcome
+from rlcompress.evaluation import Score
 from rlcompress.searches.finals import judged, most_finals
 from tests.searches.test_selection import outcome_of
 
@@ -13,12 +15,17 @@ def outcomes_of(count: int = 40) -> list[Outcome]:
     return [outcome_of(i, 1.0 * i, 0.05 * i, 0.05 * i, noise=0.01) for i in range(1, count + 1)]
 
 
-def measuring(outcomes: list[Outcome], share: float, asked: list[list[int]]) -> Callable[[list[int]], list[float]]:
+Measured = list[tuple[Score, Score]]
+
+
+def measuring(outcomes: list[Outcome], share: float, asked: list[list[int]]) -> Callable[[list[int]], Measured]:
     """Final networks that lose a share of what their candidates do."""
 
-    def measure(positions: list[int]) -> list[float]:
+    def measure(positions: list[int]) -> Measured:
         asked.append(positions)
-        return [share * outcomes[i].score.drop for i in positions]
+        scores = (outcomes[i].score for i in positions)
+        finals = [replace(of, drop=share * of.drop, logit_mse=share * of.logit_mse) for of in scores]
+        return [(of, of) for of in finals]
 
     return measure
 
@@ -50,7 +57,12 @@ def test_the_mildest_and_the_whole_front_are_among_them() -> None:
 
 def test_a_lucky_candidate_does_not_end_the_search() -> None:
     outcomes = outcomes_of()
-    drops = judged(outcomes, [1.0], 1.0, lambda positions: [5.0 if i > 9 else 0.05 * (i + 1) for i in positions])
+
+    def measure(positions: list[int]) -> Measured:
+        scores = [outcomes[i].score if i < 10 else replace(outcomes[i].score, drop=5.0) for i in positions]
+        return [(of, of) for of in scores]
+
+    drops = judged(outcomes, [1.0], 1.0, measure)
     assert max(outcomes[i].saved_pct for i, drop in drops.items() if drop <= 1.0) >= 9.0
 
 
@@ -64,4 +76,4 @@ def test_goals_that_none_or_all_are_within(goal: float) -> None:
 
 def test_one_outcome_is_enough() -> None:
     outcomes = outcomes_of(1)
-    assert judged(outcomes, [1.0], 0.8, measuring(outcomes, 1.0, [])) == {0: 0.05}
+    assert judged(outcomes, [1.0], 0.8, measuring(outcomes, 1.0, [])) == {0: pytest.approx(0.05)}

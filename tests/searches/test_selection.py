@@ -1,9 +1,13 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from rlcompress.envs import Outcome
 from rlcompress.evaluation import Score
-from rlcompress.searches.selection import blended_drops, cautious_drop, pareto
+from rlcompress.searches.selection import blended_drops, cautious_drop, final_drops, pareto
 from rlcompress.spec import ChoiceBatch
 
 
@@ -41,3 +45,36 @@ def test_luck_on_the_scoring_images_does_not_count(fresh: float, scored: float, 
 
 def test_far_drops_are_left_alone() -> None:
     assert blended_drops([outcome_of(1, 90.0, 80.0, 1.0), outcome_of(2, 10.0, 0.5, 0.5)])[0] == 80.0
+
+
+def test_drops_may_be_a_power_of_the_error() -> None:
+    outcomes = [outcome_of(i, 10.0, 2.0 * (0.1 * i) ** 1.5, 0.1 * i, noise=0.5) for i in range(1, 15)]
+    assert blended_drops(outcomes) == pytest.approx([o.score.drop for o in outcomes], abs=1e-6)
+
+
+def test_a_final_network_that_was_lucky_is_judged_by_its_error() -> None:
+    candidates = [outcome_of(i, 10.0, 0.2 * i, 0.1 * i, noise=1.0).score for i in range(1, 20)]
+    lucky, unlucky = (replace(candidates[7], drop=drop) for drop in (0.1, 2.5))
+    drops = final_drops([(lucky, lucky), (unlucky, unlucky)], candidates)
+    assert 0.9 < drops[0] < 1.6
+    assert drops[1] == 2.5
+
+
+def test_what_many_images_say_of_a_final_network_counts() -> None:
+    candidates = [outcome_of(i, 10.0, 0.2 * i, 0.1 * i, noise=1.0).score for i in range(1, 20)]
+    sure = replace(candidates[7], drop=1.0, drop_error=0.05)
+    assert final_drops([(sure, sure)], candidates)[0] == pytest.approx(1.0, abs=0.1)
+
+
+@given(
+    drops=st.lists(st.floats(-2.0, 90.0), min_size=1, max_size=12),
+    errors=st.lists(st.floats(0.0, 3.0), min_size=12, max_size=12),
+    noise=st.floats(0.0, 2.0),
+)
+def test_judged_drops_are_finite_and_never_below_the_measured(
+    drops: list[float], errors: list[float], noise: float
+) -> None:
+    scores = [outcome_of(1, 1.0, drop, error, noise).score for drop, error in zip(drops, errors, strict=False)]
+    judged = final_drops([(score, score) for score in scores], scores)
+    assert np.isfinite(judged).all()
+    assert (judged >= np.array(drops) - 1e-9).all()
