@@ -40,8 +40,28 @@ def test_computing_with_the_number_of_images_is_refused():
         make_static(fx.symbolic_trace(network), torch.zeros(1, *SHAPE))
 
 
-def test_a_constant_for_every_image_is_refused_without_a_traceback(capfd):
-    network = Net(lambda s, x: s.fc(torch.cat([s.a(x).mean((2, 3)), s.ones.expand(x.size(0), 1)], 1)))
+@pytest.mark.parametrize(
+    ("ones", "spread"),
+    [
+        (torch.ones(1, 1), lambda ones, x: ones.expand(x.size(0), 1)),
+        (torch.ones(1), lambda ones, x: (2.0 * ones).expand(x.shape[0], -1)),
+        (torch.ones(1, 1), lambda ones, x: ones.expand_as(x[:, 0, 0, :1])),
+    ],
+)
+def test_a_constant_for_every_image(ones, spread):
+    network = Net(lambda s, x: s.fc(torch.cat([s.a(x).mean((2, 3)), spread(s.ones, x)], 1)))
+    network.a, network.fc = conv(3, 4), nn.Linear(5, 5)
+    network.register_buffer("ones", ones)
+    graph = trace(network.eval(), torch.zeros(1, *SHAPE)).graph
+    make_static(graph, torch.zeros(1, *SHAPE))
+    assert not any(node.meta["plain"] for node in graph.graph.nodes)
+    for count in (1, 4):
+        x = images(count, *SHAPE)
+        assert torch.equal(graph(x), network(x))
+
+
+def test_a_constant_of_the_number_of_images_is_refused_without_a_traceback(capfd):
+    network = Net(lambda s, x: s.fc(torch.cat([s.a(x).mean((2, 3)), s.ones.repeat(x.size(0), 1)], 1)))
     network.a, network.fc = conv(3, 4), nn.Linear(5, 5)
     network.register_buffer("ones", torch.ones(1, 1))
     graph = trace(network.eval(), torch.zeros(1, *SHAPE)).graph
