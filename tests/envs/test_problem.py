@@ -153,8 +153,11 @@ def test_predicted_drops_follow_the_evaluations(problem: Problem) -> None:
     assert problem.fresh().predicted_drop(policy)[0] != problem.predicted_drop(policy)[0]
 
 
-def test_predicted_drops_of_dense_policies_are_near_zero(problem: Problem) -> None:
-    assert np.all(problem.predicted_drop(problem.space.uniform(8)) < 0.5)
+def test_predicted_drops_of_dense_policies_are_near_zero_once_measured(problem: Problem) -> None:
+    dense, coarse = (problem.space.snapped(problem.space.uniform(bits)) for bits in (8, 3))
+    assert problem.predicted_drop(dense)[0] < problem.predicted_drop(coarse)[0]
+    problem.evaluate(dense, "test")
+    assert problem.predicted_drop(dense)[0] < 0.5
 
 
 def test_unknown_targets_are_refused() -> None:
