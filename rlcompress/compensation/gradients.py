@@ -13,6 +13,7 @@ from rlcompress.network.layers import weighted
 _BATCH = 16  # images a gradient is taken over before it is squared
 
 
+@torch.enable_grad()
 def loss_gradients(network: nn.Module, layers: Iterable[str], images: Tensor) -> dict[str, Tensor]:
     """Root mean square, over batches of 16 images, of the gradients of the cross-entropy to the network's own classes.
 

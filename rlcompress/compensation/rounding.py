@@ -26,6 +26,7 @@ _BETAS = (0.9, 0.99)
 _TINY = torch.finfo(torch.float32).tiny
 
 
+@torch.enable_grad()
 def learn_rounding(
     network: nn.Module,
     dense: nn.Module,

@@ -60,6 +60,7 @@ def _natural_noise(count: int, shape: tuple[int, int, int], generator: torch.Gen
     return (_BRIGHTNESS + _CONTRAST * noise / noise.std()).clamp_(0.0, 1.0)
 
 
+@torch.enable_grad()
 def _fitted(network: nn.Module, kept: Mapping[str, Moments], start: Tensor, mean: Tensor, std: Tensor) -> Tensor:
     """Pixels moved by Adam until the moments fit."""
     pixels = start.clone().requires_grad_()

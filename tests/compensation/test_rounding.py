@@ -107,6 +107,14 @@ def test_the_same_choices_give_the_same_network(bank):
     assert again.final(choices) is final
 
 
+def test_learning_works_where_gradients_are_off(bank):
+    choices = policy(bank, CHOICES["3 bits"])
+    again = Candidates(bank.network, X, repair="t2")
+    with torch.no_grad():
+        final = again.final(choices)
+    assert torch.equal(final(X), bank.final(choices)(X))
+
+
 def test_one_image_is_enough():
     bank = Candidates(trace(InvertedResidual(), torch.zeros(1, *SHAPE)), X[:1], repair="t2")
     assert bank.final(policy(bank, CHOICES["3 bits"]))(X).isfinite().all()
