@@ -27,7 +27,7 @@ def forward_seconds(subject: Subject) -> dict[str, float]:
     """Seconds an image of the dense network and the engines that work here, each at its own best batch."""
     images, stitched = subject.inputs(subject.images), subject.bank.stitch(subject.uniform())
     engines = {engine: lower(stitched, engine=engine) for engine in working_engines()}
-    networks = {"dense": subject.network.graph, **engines}
+    networks = {"dense": subject.dense, **engines}
     work = {(n, b): _forward(network, images, b) for n, network in networks.items() for b in subject.batches}
     times = seconds({f"{n} {b}": run for (n, b), run in work.items()})
     return {n: min(times[f"{n} {b}"] for b in subject.batches) / len(images) for n in networks}
@@ -45,7 +45,7 @@ def ratio(engine: str) -> Callable[[Subject], float]:
 def in_dense_images(subject: Subject, run: Callable[[], object], rounds: int = ROUNDS) -> float:
     """Time of some work in dense forwards of one image, interleaved with them."""
     images = subject.inputs(subject.images)
-    work = {str(batch): _forward(subject.network.graph, images, batch) for batch in subject.batches}
+    work = {str(batch): _forward(subject.dense, images, batch) for batch in subject.batches}
     times = seconds({"work": run, **work}, rounds)
     return times["work"] / min(times[name] for name in work) * len(images)
 

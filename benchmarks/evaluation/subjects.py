@@ -1,5 +1,6 @@
 """What the bars are measured on, made when first asked for."""
 
+import copy
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -46,6 +47,11 @@ class Subject:
     def calibration(self) -> Tensor:
         """Normalised images [N, C, H, W]."""
         return self.data.calibration.normalized(slice(None), self.card.mean, self.card.std)
+
+    @cached_property
+    def dense(self) -> nn.Module:
+        """What times are ratios to: the network as its author wrote it, BatchNorms and all, channels_last."""
+        return copy.deepcopy(self.module).eval().to(memory_format=torch.channels_last)
 
     @cached_property
     def bank(self) -> Candidates:

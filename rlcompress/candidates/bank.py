@@ -35,6 +35,7 @@ from rlcompress.compensation import (
     match_moments,
     output_moments,
     rescale,
+    shrunk,
     visit_inputs,
 )
 from rlcompress.errors import RunError
@@ -120,6 +121,8 @@ class Candidates:
         self._store = None
         if cache is not None:
             self._store = BankStore(Path(cache), bank_fingerprint(self._template, calibration, moments, settings))
+        self.hessian_images = hessian_images
+        """How many calibration images weights are fitted to at most."""
         images = calibration[:hessian_images]
         inputs = self.kept(["inputs"], lambda: _input_moments(self._template, network.layers, images))
         hessians, self._means = ({n: inputs[f"{kind} {n}"] for n in network.layers} for kind in ("second", "mean"))
@@ -373,10 +376,12 @@ def _packed(weights: dict[int, QuantizedWeight]) -> dict[str, Tensor]:
 
 
 def _input_moments(network: nn.Module, layers: Iterable[str], images: Tensor) -> dict[str, Tensor]:
-    """What `input_hessians` gives, as ``second NAME``, and the means of the same inputs, as ``mean NAME``."""
+    """What `input_hessians` gives, `shrunk`, as ``second NAME``, and the means of the same inputs, as ``mean NAME``."""
     hessians, means = InputHessians(), InputMeans()
     visit_inputs(network, layers, images, hessians.add, means.add)
-    kinds = {"second": hessians.result(), "mean": means.result()}
+    mean = means.result()
+    second = {name: shrunk(of, mean[name], hessians.columns[name]) for name, of in hessians.result().items()}
+    kinds = {"second": second, "mean": mean}
     return {f"{kind} {name}": tensor for kind, found in kinds.items() for name, tensor in found.items()}
 
 

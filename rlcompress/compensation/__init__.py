@@ -17,6 +17,7 @@ from rlcompress.compensation.obs import obs_sweep
 from rlcompress.compensation.ranges import output_error, tune_ranges
 from rlcompress.compensation.refit import refit
 from rlcompress.compensation.rounding import learn_rounding
+from rlcompress.compensation.shrinkage import shrunk
 from rlcompress.compensation.synthesis import synthetic_images
 
 __all__ = [
@@ -36,6 +37,7 @@ __all__ = [
     "refit",
     "removed_outputs",
     "rescale",
+    "shrunk",
     "synthetic_images",
     "tune_ranges",
     "visit_inputs",

@@ -37,12 +37,16 @@ def input_hessians(network: nn.Module, layers: Iterable[str], images: Tensor) ->
 
 
 class InputHessians:
-    """Adds up what `input_hessians` gives, as `rlcompress.compensation.inputs.visit_inputs` shows the inputs."""
+    """Adds up what `input_hessians` gives, as `rlcompress.compensation.inputs.visit_inputs` shows the inputs.
+
+    Attributes:
+        columns: layer name -> columns of X that were looked at.
+    """
 
     def __init__(self) -> None:
         self._layers: dict[str, WeightedLayer] = {}
         self._sums: dict[str, Blocks] = {}
-        self._columns: dict[str, int] = {}
+        self.columns: dict[str, int] = {}
 
     def add(self, name: str, layer: WeightedLayer, x: Tensor, number: int, chunks: int) -> None:
         """Take in the inputs of a layer on one chunk of several."""
@@ -52,12 +56,12 @@ class InputHessians:
                 self._sums[name][rows].add_(block)
         else:
             self._layers[name], self._sums[name] = layer, blocks
-        self._columns[name] = self._columns.get(name, 0) + count
+        self.columns[name] = self.columns.get(name, 0) + count
 
     def result(self) -> dict[str, Tensor]:
         """Layer name -> [G, D, D]; ends the sum, whose memory it takes."""
         return {
-            name: _joined(layer, self._sums.pop(name)).div_(self._columns[name]) for name, layer in self._layers.items()
+            name: _joined(layer, self._sums.pop(name)).div_(self.columns[name]) for name, layer in self._layers.items()
         }
 
 

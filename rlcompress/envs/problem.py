@@ -9,9 +9,10 @@ from typing import Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from rlcompress.candidates import Candidates, calibration_images
-from rlcompress.data import DataSplits, check_data_fits, load_data
+from rlcompress.data import DataSplits, ImageSet, check_data_fits, load_data
 from rlcompress.envs.memory_need import memory_shares
 from rlcompress.envs.outcome import BudgetSpent, Outcome, policy_id
 from rlcompress.envs.settings import TARGETS, ProblemSettings
@@ -135,7 +136,7 @@ class Problem:
             network, calibration, learning=partial(data.learning, card.mean, card.std), repair=settings.repair,
             correction=settings.correction, memory=memory, cache=settings.cache,
         )  # fmt: skip
-        last = calibration[-_SENSITIVITY_IMAGES:].clone()
+        unseen = _unseen(calibration[bank.hessian_images :], data.search, card)
         del calibration
         network = network.with_densities(bank.densities)
         scored = slice(0, settings.score_images)
@@ -162,9 +163,9 @@ class Problem:
             rows = kept_sensitivity(
                 bank,
                 space,
-                len(last),
+                unseen,
                 most,
-                lambda: measure_sensitivity(bank, space, last, on_progress, most, engine=settings.engine),
+                lambda: measure_sensitivity(bank, space, unseen, on_progress, most, engine=settings.engine),
             )
 
         def log_cost(batch: ChoiceBatch) -> NDArray[np.float64]:
@@ -342,6 +343,22 @@ class Problem:
                     bad = middle
             self._plans[max_drop] = path[good]
         return self._plans[max_drop]
+
+
+def _unseen(further: Tensor, search: ImageSet, card: NetworkCard) -> Tensor:
+    """Images [N, C, H, W] that no weight was fitted to, to measure sensitivities on.
+
+    Weights that were fitted to the same images would seem to lose too little, those of a classifier behind removed
+    channels nothing at all.
+
+    Args:
+        further: calibration images that the compensation does not look at; search images stand in for too few.
+        search: see there.
+        card: what the network wants.
+    """
+    if len(further) >= _SENSITIVITY_IMAGES:
+        return further[-_SENSITIVITY_IMAGES:].clone()
+    return search.normalized(slice(-_SENSITIVITY_IMAGES, None), card.mean, card.std)
 
 
 def _index_bits(hardware: HardwareModel, settings: ProblemSettings) -> int:

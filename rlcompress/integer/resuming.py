@@ -45,7 +45,8 @@ class Reference:
         Args:
             stitched: from `rlcompress.candidates.Candidates.stitch_locally`, which shares what is equal.
         """
-        own = [node for node, module in self._own.items() if stitched.get_submodule(str(node.target)) is not module]
+        modules = dict(stitched.named_modules())
+        own = [node for node, module in self._own.items() if modules[str(node.target)] is not module]
         changed = _following(own, stitched.graph)
         known = [node for node in self._nodes if node not in changed]
         program, output = Lowering(stitched, self._engine, self._lowering, known).run()

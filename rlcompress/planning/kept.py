@@ -8,19 +8,20 @@ import torch
 from torch import Tensor
 
 from rlcompress.candidates import Candidates, Key
+from rlcompress.candidates.store import digest_of
 from rlcompress.planning.sensitivity import SensitivityRow
 from rlcompress.planning.space import ChoiceSpace
 
 
 def kept_sensitivity(
-    bank: Candidates, space: ChoiceSpace, images: int, most_bytes: int, measure: Callable[[], list[SensitivityRow]]
+    bank: Candidates, space: ChoiceSpace, images: Tensor, most_bytes: int, measure: Callable[[], list[SensitivityRow]]
 ) -> list[SensitivityRow]:
     """What ``measure`` gives, from the bank's cache where that has it.
 
     Args:
         bank: that is measured with.
         space: that is measured.
-        images: how many calibration images, the last ones, it is measured on.
+        images: that it is measured on.
         most_bytes: see `measure_sensitivity`; how many images run at once decides the order of sums.
         measure: measures the table.
     """
@@ -30,6 +31,7 @@ def kept_sensitivity(
         return {"rows": torch.frombuffer(bytearray(text.encode()), dtype=torch.uint8)}
 
     widths = (space.min_bits, space.max_bits, space.end_bits, space.index_bits)
-    key: Key = ("sensitivity", images, most_bytes, *widths, space.min_keep_ratio, *space.granularities)
+    measured = (digest_of({"images": images}), most_bytes)
+    key: Key = ("sensitivity", *measured, *widths, space.min_keep_ratio, *space.granularities)
     text = bytes(bank.kept(key, compute)["rows"].tolist()).decode()
     return [SensitivityRow(*row) for row in json.loads(text)]
