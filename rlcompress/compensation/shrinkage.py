@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-_ENOUGH = 4  # samples an input, from which on second moments are taken as they are
+_ENOUGH = 2  # samples an input, from which on second moments are taken as they are
 _LEAST = 1e-30
 
 

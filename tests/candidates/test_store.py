@@ -186,12 +186,12 @@ def test_sensitivity_tables_are_kept_to_the_last_bit(tmp_path):
     rows = [SensitivityRow("a", "weight_bits", 2.0, 0.1 + 0.2, 1e-300), SensitivityRow("b", "n:m", 0.5, 1 / 3, 5e-324)]
     bank = bank_of(tmp_path)
     space = ChoiceSpace(bank.network.structure)
-    four = images(4)
+    four = images(4, *SHAPE)
     assert kept_sensitivity(bank, space, four, 10**8, lambda: rows) == rows
     assert kept_sensitivity(bank_of(tmp_path), space, four, 10**8, never) == rows
     assert (
         kept_sensitivity(bank, ChoiceSpace(space.structure, granularities=["element"]), four, 10**8, lambda: rows[:1])
         == rows[:1]
     )
-    assert kept_sensitivity(bank, space, images(5), 10**8, lambda: rows[:1]) == rows[:1]
+    assert kept_sensitivity(bank, space, images(5, *SHAPE), 10**8, lambda: rows[:1]) == rows[:1]
     assert kept_sensitivity(bank_of(None), space, four, 10**8, lambda: rows[1:]) == rows[1:]
