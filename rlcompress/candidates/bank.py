@@ -295,7 +295,7 @@ class Candidates:
         if choice.granularity in ("none", "filter"):
             rows, columns = self._live(layer, self.removed_classes(choices))
             kept = (rows[:, None] & columns).view(*kept.shape[:2], *[1] * (kept.dim() - 2)).expand_as(kept)
-        return RoundedLayer(self._dense[layer].weight, weight, kept, largest_code(choice.weight_bits))
+        return RoundedLayer(weight, kept, largest_code(choice.weight_bits))
 
     def _widths(self, choices: Mapping[str, LayerChoice]) -> dict[str, int]:
         """Stored tensor -> its bit-width, the largest that one of its readers asks for."""

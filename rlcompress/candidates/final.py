@@ -19,7 +19,7 @@ OnStep = Callable[[int, int], None]
 TUNING_IMAGES = 256
 _MOST_BYTES = 128_000_000  # of a stored tensor while ranges are tuned, which leaves fewer images of a large one
 _HELD_OUT = 8  # one in so many images is not learned from
-_LEARNING_STEPS = 400
+_LEARNING_STEPS = 600
 
 
 @dataclass(frozen=True, eq=False)

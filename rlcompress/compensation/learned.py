@@ -13,6 +13,8 @@ from rlcompress.network.layers import bias_of, column, weighted
 from rlcompress.quantization import ActivationQuantizer, ActivationRange, QuantizedWeight, keep_codes
 
 _HALF = 0.49  # of a step: the farthest that a position lies from its code
+_REACH = 0.15  # of the largest code, and at least a step: the farthest that a code moves
+_FEW = 7  # largest code up to which positions are learned in steps
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,13 +22,11 @@ class RoundedLayer:
     """What learned rounding starts from in one layer.
 
     Attributes:
-        dense: [K, ...] weight before compression.
         weight: codes and scales.
         kept: boolean of the weight's shape, False where the code stays 0.
         limit: largest code.
     """
 
-    dense: Tensor
     weight: QuantizedWeight
     kept: Tensor
     limit: int
@@ -105,21 +105,26 @@ class Student:
 
 
 class LearnedWeight:
-    """Codes and scales of one layer while they are learned."""
+    """Codes and scales of one layer while they are learned.
+
+    Positions are in units of a seventh of the largest code where that is more than a step, so that at one learning rate
+    weights of 8 bits change as much as those of 4.
+    """
 
     def __init__(self, layer: RoundedLayer) -> None:
-        codes = layer.weight.codes.float()
-        scale = column(layer.weight.scale, codes, dim=0)
-        nearest = (layer.dense / scale).clamp(codes - _HALF, codes + _HALF)
-        self.position = nn.Parameter(torch.where(layer.kept, nearest, 0.0))
-        self.log_scale = nn.Parameter(scale.log())
-        self.low = torch.where(layer.kept, (codes - 1).clamp_min(-layer.limit) - _HALF, 0.0)
-        self.high = torch.where(layer.kept, (codes + 1).clamp_max(layer.limit) + _HALF, 0.0)
+        codes, limit = layer.weight.codes.float(), layer.limit
+        self._unit, reach = max(1.0, limit / _FEW), max(1, round(_REACH * limit))
+        low, high = (codes - reach).clamp_min(-limit) - _HALF, (codes + reach).clamp_max(limit) + _HALF
+        start, self.low, self.high = (
+            torch.where(layer.kept, position, 0.0).div_(self._unit) for position in (codes, low, high)
+        )
+        self.position = nn.Parameter(start)
+        self.log_scale = nn.Parameter(column(layer.weight.scale, codes, dim=0).log())
         self._type = layer.weight.codes.dtype
 
     def codes(self) -> Tensor:
         """[K, ...] float32 integers."""
-        rounded: Tensor = _StraightRound.apply(self.position)  # type: ignore[no-untyped-call]
+        rounded: Tensor = _StraightRound.apply(self.position * self._unit)  # type: ignore[no-untyped-call]
         return rounded
 
     def scale(self) -> Tensor:

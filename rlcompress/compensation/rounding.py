@@ -1,9 +1,10 @@
 """Learned rounding: codes, scales, biases and activation ranges of a whole network, fitted to the dense network.
 
-Every code may move by one step from where the closed-form repair has put it. Codes are learned through a continuous
-position that is rounded in every forward pass (the straight-through gradient of Bengio et al. 2013, arXiv:1308.3432),
-scales and ranges as in LSQ (Esser et al., ICLR 2020). What is aimed at is that of AdaRound (Nagel et al., ICML 2020),
-BRECQ (Li et al., ICLR 2021) and QDrop (Wei et al., ICLR 2022), the dense network's own values, without labels; here all
+Every code may move a little from where the closed-form repair has put it, by 15 % of the largest code or by one step.
+Codes are learned through a continuous position that is rounded in every forward pass (the straight-through gradient of
+Bengio et al. 2013, arXiv:1308.3432), scales and ranges as in LSQ (Esser et al., ICLR 2020). What is aimed at is that of
+AdaRound (Nagel et al., ICML 2020), BRECQ (Li et al., ICLR 2021) and QDrop (Wei et al., ICLR 2022), the dense network's
+own values, without labels; codes may move farther than by rounding, as in AdaQuant (Hubara et al., ICML 2021); here all
 layers learn at once, each on what the compressed layers before it give, towards every stored tensor and the outputs.
 """
 
@@ -20,7 +21,7 @@ from rlcompress.quantization import QuantizedWeight
 
 _BATCH_VALUES = 8_000_000  # stored activations a step, which bound its memory
 _BATCH = (4, 32)  # least and most images a step
-_RATES = {"position": 2e-3, "scale": 1e-3, "bias": 1e-3, "range": 1e-2}  # of Adam; scales and ranges as logarithms
+_RATES = {"position": 2e-2, "scale": 1e-3, "bias": 3e-3, "range": 1e-2}  # of Adam; scales and ranges as logarithms
 _REACH = 8
 _BETAS = (0.9, 0.99)
 _TINY = torch.finfo(torch.float32).tiny
