@@ -176,6 +176,27 @@ def test_the_tier_without_data_looks_at_no_calibration_images(digits: Digits, mo
     assert tables[0].sensitivity == tables[1].sensitivity
 
 
+def test_sensitivities_are_measured_on_images_that_no_weight_was_fitted_to(
+    digits: Digits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[torch.Tensor] = []
+
+    def measured(_bank: object, _space: object, images: torch.Tensor, *_rest: object, **_more: object) -> list[object]:
+        seen.append(images)
+        return list(digits.problem().sensitivity)
+
+    monkeypatch.setattr("rlcompress.envs.problem.measure_sensitivity", measured)
+    few, search = digits.splits.calibration, digits.splits.search
+    many = search.part(torch.arange(512 + 128) % len(search))
+    for calibration in (few, many):
+        splits = replace(digits.splits, calibration=calibration)
+        Problem.of(digits.network, digits.card, splits, hw_models.load("scalable_sparse_16x32"))
+    assert len(few) < len(many)
+    for images, wanted in zip(seen, (search, many), strict=True):
+        last = wanted.normalized(slice(len(wanted) - 128, None), digits.card.mean, digits.card.std)
+        assert torch.equal(images, last)
+
+
 def test_unknown_correction(digits):
     with pytest.raises(RunError, match=r"^unknown correction 'none'; choose from paired, local$"):
         digits.problem(correction="none")
