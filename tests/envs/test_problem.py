@@ -179,18 +179,18 @@ def test_the_tier_without_data_looks_at_no_calibration_images(digits: Digits, mo
 def test_sensitivities_are_measured_on_images_that_no_weight_was_fitted_to(
     digits: Digits, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seen: list[torch.Tensor] = []
+    known, seen = digits.problem(), []
 
-    def measured(_bank: object, _space: object, images: torch.Tensor, *_rest: object, **_more: object) -> list[object]:
+    def measured(_bank: object, _space: object, images: torch.Tensor, *_rest: object, **_more: object) -> object:
         seen.append(images)
-        return list(digits.problem().sensitivity)
+        return known.sensitivity
 
     monkeypatch.setattr("rlcompress.envs.problem.measure_sensitivity", measured)
     few, search = digits.splits.calibration, digits.splits.search
     many = search.part(torch.arange(512 + 128) % len(search))
     for calibration in (few, many):
         splits = replace(digits.splits, calibration=calibration)
-        Problem.of(digits.network, digits.card, splits, hw_models.load("scalable_sparse_16x32"))
+        Problem.of(digits.network, digits.card, splits, known.hardware)
     assert len(few) < len(many)
     for images, wanted in zip(seen, (search, many), strict=True):
         last = wanted.normalized(slice(len(wanted) - 128, None), digits.card.mean, digits.card.std)
