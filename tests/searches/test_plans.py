@@ -11,15 +11,19 @@ def measured(problem: Problem) -> Problem:
     return problem
 
 
-def test_every_other_turn_goes_by_the_mean_for_drops_spread_around_the_goal(measured: Problem) -> None:
+def test_every_other_turn_goes_by_the_mean_for_drops_spread_around_the_goal(
+    measured: Problem, monkeypatch: pytest.MonkeyPatch
+) -> None:
     generator, surrogate = np.random.default_rng(0), measured.surrogate
+    monkeypatch.setattr(surrogate, "error_at", lambda drop: drop)
     path = measured.planner.path[10]
     turns = [asked(surrogate, 1.0, turn, generator) for turn in range(0, 40, 2)]
     assert all(error(path)[0] == surrogate.error(path)[0] for error, _ in turns)
-    limits = np.array([limit for _, limit in turns])
-    assert limits[0] == surrogate.error_at(np.exp(-0.4))
-    assert surrogate.error_at(1.3) < limits.max() <= surrogate.error_at(np.exp(0.4))
-    assert len(np.unique(limits)) > 6
+    drops = np.array([drop for _, drop in turns])
+    assert drops[0] == np.exp(-0.4)
+    assert 1.3 < drops.max() <= np.exp(0.4)
+    assert drops.min() >= np.exp(-0.4)
+    assert len(np.unique(drops)) == len(drops)
 
 
 def test_the_others_go_by_drawn_parameters_for_the_goal_itself(measured: Problem) -> None:
