@@ -18,6 +18,7 @@ from rlcompress.cli.options import (
     Clustering,
     Cold,
     Data,
+    EndBits,
     Goals,
     Granularities,
     Hardware,
@@ -59,6 +60,7 @@ def compare(
     granularities: Granularities = "none,element,filter",
     min_bits: MinBits = 2,
     max_bits: MaxBits = 8,
+    end_bits: EndBits = 4,
     clustering: Clustering = False,
     round_to: RoundTo = None,
     workers: Workers = 1,
@@ -94,7 +96,8 @@ def compare(
         {
             "max_drop": max_drop, "goals": floats_of(goals), "evaluations": evaluations, "target": target,
             "granularities": names_of(granularities), "min_bits": min_bits, "max_bits": max_bits,
-            "clustering": clustering, "round_to": round_to, "cache": str(cache) if cache else None,
+            "end_bits": end_bits, "clustering": clustering, "round_to": round_to,
+            "cache": str(cache) if cache else None,
             "score_images": score_images, "memory": memory, "workers": workers,
             "agent_from": str(agent_from) if agent_from else None,
         }

@@ -63,6 +63,7 @@ Clustering = Annotated[
     bool, typer.Option("--clustering", help="Cluster weights of few bits, where the accelerator stores indices.")
 ]
 MaxBits = Annotated[int, typer.Option(help="Most weight and activation bits.")]
+EndBits = Annotated[int, typer.Option(help="Least bits of the first and the last layer.")]
 
 
 def names_of(text: str) -> tuple[str, ...]:

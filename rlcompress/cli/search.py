@@ -16,6 +16,7 @@ from rlcompress.cli.options import (
     Clustering,
     Cold,
     Data,
+    EndBits,
     Engine,
     Goals,
     Granularities,
@@ -62,6 +63,7 @@ def search(
     granularities: Granularities = "none,element,filter",
     min_bits: MinBits = 2,
     max_bits: MaxBits = 8,
+    end_bits: EndBits = 4,
     clustering: Clustering = False,
     round_to: RoundTo = None,
     repair: Repair = "t1",
@@ -104,7 +106,8 @@ def search(
             "agent": f"{agent}-cold" if cold else agent, "seed": seed, "target": target,
             "agent_from": str(agent_from) if agent_from else None,
             "granularities": names_of(granularities), "min_bits": min_bits, "max_bits": max_bits,
-            "clustering": clustering, "round_to": round_to, "cache": str(cache) if cache else None,
+            "end_bits": end_bits, "clustering": clustering, "round_to": round_to,
+            "cache": str(cache) if cache else None,
             "repair": repair, "workers": workers, "engine": engine, "memory": memory,
         }
     )  # fmt: skip

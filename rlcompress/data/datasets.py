@@ -32,7 +32,8 @@ def as_splits(data: object, name: str = "data") -> DataSplits:
     if not (isinstance(data, tuple | list) and len(data) == 2):
         raise DataError(f"{name}: give training and test data as a pair, not {type(data).__name__}")
     training, testing = (_items(part, name) for part in data)
-    first, second, third = split_positions(_count(training, name), name)
+    count = _count(training, name)
+    first, second, third = split_positions(count, name, _image_set(training, torch.tensor([0]), name).image_bytes)
     calibration, search = (_image_set(training, part, name) for part in (first, second))
     everything = torch.arange(_count(testing, name))
     test = partial(_image_set, testing, everything, name)

@@ -43,7 +43,7 @@ def load_imagefolder(folder: str, size: int = 224, crop: str = "0.875", classes:
     names = sorted({path.name for part in folders.values() for path in part})
     numbers, count = _class_numbers(names, classes, where)
     training = _labelled(folders["train"], numbers)
-    parts = ([training[i] for i in part.tolist()] for part in split_positions(len(training), where))
+    parts = ([training[i] for i in part.tolist()] for part in split_positions(len(training), where, 3 * size**2))
     calibration, search, learning = parts
     testing = _labelled(folders["val"], numbers)
     if not testing:

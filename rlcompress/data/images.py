@@ -61,6 +61,11 @@ class ImageSet:
         return len(self.images)
 
     @property
+    def image_bytes(self) -> int:
+        """What one image takes."""
+        return int(self.images[0].nbytes)
+
+    @property
     def labels(self) -> Tensor:
         """The class numbers, int64 [N].
 

@@ -15,6 +15,8 @@ from rlcompress.errors import DataError
 
 CALIBRATION_IMAGES = 1000
 SEARCH_IMAGES = 5000
+MOST_SEARCH_IMAGES = 10_000
+SEARCH_BYTES = 32_000_000
 LEARNING_IMAGES = 4000
 LEARNING_BYTES = 64_000_000
 
@@ -72,7 +74,7 @@ class DataSplits:
     @property
     def most_learning(self) -> int:
         """How many images `learning` gives at most."""
-        return min(LEARNING_IMAGES, LEARNING_BYTES // self.calibration.images[0].nbytes)
+        return min(LEARNING_IMAGES, LEARNING_BYTES // self.calibration.image_bytes)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -90,7 +92,7 @@ class DataSplits:
 
 def split_training(training: ImageSet, name: str) -> tuple[ImageSet, ImageSet, Callable[[int], ImageSet | None]]:
     """Cut training images into those for calibration, for the search and for `DataSplits.load_learning`."""
-    calibration, search, learning = split_positions(len(training), name)
+    calibration, search, learning = split_positions(len(training), name, training.image_bytes)
     further = training.part(learning) if len(learning) else None
     return training.part(calibration), training.part(search), partial(first_images, further)
 
@@ -100,15 +102,17 @@ def first_images(images: ImageSet | None, count: int) -> ImageSet | None:
     return None if images is None or not count else images.part(slice(0, count))
 
 
-def split_positions(count: int, name: str) -> tuple[Tensor, Tensor, Tensor]:
+def split_positions(count: int, name: str, image_bytes: int) -> tuple[Tensor, Tensor, Tensor]:
     """Which of the training images serve which purpose: a fixed permutation, whatever the seed.
 
     Calibration gets 1,000 images, or a quarter of a small set; search the next 5,000, or as many as there are; learned
-    rounding 4,000 of what is then left.
+    rounding 4,000 of what is then left. What is left of small images after that adds to the search, up to 10,000 images
+    and 32 MB in all.
 
     Args:
         count: of training images.
         name: of the data set, for messages.
+        image_bytes: that an image takes.
 
     Returns:
         Positions for calibration, for search and for learned rounding, int64; no two share any, the last may be empty.
@@ -122,4 +126,6 @@ def split_positions(count: int, name: str) -> tuple[Tensor, Tensor, Tensor]:
     order = torch.from_numpy(np.random.RandomState(0).permutation(count))
     first = max(1, min(CALIBRATION_IMAGES, count // 4))
     second = first + SEARCH_IMAGES
-    return order[:first], order[first:second], order[second : second + LEARNING_IMAGES]
+    third = second + LEARNING_IMAGES
+    fourth = third + max(0, min(MOST_SEARCH_IMAGES, SEARCH_BYTES // image_bytes) - SEARCH_IMAGES)
+    return order[:first], torch.cat([order[first:second], order[third:fourth]]), order[second:third]

@@ -150,6 +150,7 @@ class Problem:
             granularities=settings.granularities,
             min_bits=settings.min_bits,
             max_bits=settings.max_bits,
+            end_bits=settings.end_bits,
             index_bits=index_bits,
         )
         if space.fixed:

@@ -31,6 +31,7 @@ class ProblemSettings:
         granularities: that may be chosen.
         min_bits: least bits.
         max_bits: most bits.
+        end_bits: least bits of the first and the last layer.
         clustering: whether weights of few bits are clustered, as far as the accelerator stores indices.
         round_to: channels that stay are a multiple of it; None for what the accelerator's description asks for.
         score_images: search images that every candidate is scored on.
@@ -46,6 +47,7 @@ class ProblemSettings:
     granularities: tuple[str, ...] = ("none", "element", "filter")
     min_bits: int = 2
     max_bits: int = 8
+    end_bits: int = 4
     clustering: bool = False
     round_to: int | None = None
     score_images: int = 1000

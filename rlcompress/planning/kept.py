@@ -30,7 +30,7 @@ def kept_sensitivity(
         text = json.dumps([astuple(row) for row in measure()])
         return {"rows": torch.frombuffer(bytearray(text.encode()), dtype=torch.uint8)}
 
-    widths = (space.min_bits, space.max_bits, space.end_bits, space.index_bits)
+    widths = (space.min_bits, space.max_bits, space.index_bits)
     measured = (digest_of({"images": images}), most_bytes)
     key: Key = ("sensitivity", *measured, *widths, space.min_keep_ratio, *space.granularities)
     text = bytes(bank.kept(key, compute)["rows"].tolist()).decode()

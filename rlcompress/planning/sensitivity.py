@@ -20,6 +20,7 @@ _BITS = (2, 3, 4, 5, 6)
 _REFERENCE_BITS = 8
 _SHARED_BY = 4.0  # bits whose errors say who causes the reference's; clear of the noise of rounding
 _KEEP_RATIOS = (0.8, 0.6, 0.4, 0.2)
+_PLAIN = LayerChoice()
 
 Change = tuple[int, str, float]
 """Layer position, factor, value."""
@@ -139,7 +140,7 @@ def _is_reference(change: Change) -> bool:
 
 def _choices(bank: Candidates, space: ChoiceSpace, change: Change | None = None) -> dict[str, LayerChoice]:
     """The reference's choices with one change."""
-    choices = {spec.name: LayerChoice() for spec in space.layers}
+    choices = dict.fromkeys((spec.name for spec in space.layers), _PLAIN)
     if change is None:
         return choices
     position, factor, value = change

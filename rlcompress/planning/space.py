@@ -29,8 +29,8 @@ class ChoiceSpace:
     """The grid of choices of every layer, and the ties between layers.
 
     Coupled layers are pruned by filters together, as the first of them decides. Layers that read one tensor share
-    its activation bits, as the first of them decides. The first and the last layer keep ``end_bits``, and
-    with them the layers that read the same tensors.
+    its activation bits, as the first of them decides. The first and the last layer have ``end_bits`` at
+    least, and with them the layers that read the same tensors.
 
     Args:
         structure: the network.
@@ -38,7 +38,7 @@ class ChoiceSpace:
         min_bits: least weight and activation bits.
         max_bits: most weight and activation bits.
         min_keep_ratio: least keep ratio.
-        end_bits: bits of the first and the last layer.
+        end_bits: least bits of the first and the last layer, even where it is more than ``max_bits``.
         index_bits: weights of at most so many bits are clustered; 0 for none.
 
     Raises:
@@ -53,7 +53,7 @@ class ChoiceSpace:
         min_bits: int = 2,
         max_bits: int = 8,
         min_keep_ratio: float = 0.1,
-        end_bits: int = 8,
+        end_bits: int = 4,
         index_bits: int = 0,
     ) -> None:
         unknown = [name for name in granularities if name not in GRANULARITIES]
@@ -61,6 +61,8 @@ class ChoiceSpace:
             raise RunError(f"unknown granularity {unknown[0]!r}; choose from {', '.join(GRANULARITIES)}")
         if not 2 <= min_bits <= max_bits <= 8:
             raise RunError(f"bits must satisfy 2 <= min <= max <= 8, got {min_bits} and {max_bits}")
+        if not 2 <= end_bits <= 8:
+            raise RunError(f"least bits of the first and the last layer must be 2 to 8, got {end_bits}")
         if not 0.0 < min_keep_ratio <= 1.0:
             raise RunError(f"least keep ratio must be above 0 and at most 1, got {min_keep_ratio}")
         self.structure = structure
@@ -106,8 +108,8 @@ class ChoiceSpace:
         criterion = np.where(granularity == _NONE, 0, criterion)
         weight_bits = batch.weight_bits.clip(self.min_bits, self.max_bits)
         activation_bits = batch.activation_bits.clip(self.min_bits, self.max_bits)
-        weight_bits[:, self.ends] = self.end_bits
-        activation_bits[:, self.reader[self.ends]] = self.end_bits
+        for bits, ends in ((weight_bits, self.ends), (activation_bits, self.reader[self.ends])):
+            bits[:, ends] = bits[:, ends].clip(self.end_bits)
         quantizer = np.where(weight_bits <= self.index_bits, _CLUSTERED, _UNIFORM)
         return ChoiceBatch(granularity, keep, weight_bits, activation_bits[:, self.reader], criterion, quantizer)
 

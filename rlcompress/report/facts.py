@@ -98,6 +98,7 @@ def command(data: RunData) -> str:
         "granularities": ",".join(settings.granularities) or None,
         "min-bits": settings.min_bits,
         "max-bits": settings.max_bits,
+        "end-bits": settings.end_bits,
         "seed": settings.seed,
     }
     given = [part for key, value in flags.items() if value is not None for part in (f"--{key}", str(value))]

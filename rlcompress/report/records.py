@@ -33,6 +33,7 @@ class Settings(Record):
     granularities: tuple[str, ...] = ()
     min_bits: int | None = None
     max_bits: int | None = None
+    end_bits: int | None = None
 
     @property
     def others(self) -> dict[str, Any]:

@@ -110,8 +110,8 @@ class SearchSettings:
         own = {key: getattr(self, key) for key in ("max_drop", "evaluations", "minutes", "agent", "seed")}
         own |= {"goals": list(self.goals), "agent_from": self.agent_from, "agent_settings": dict(self.agent_settings)}
         inner = (
-            "target", "granularities", "min_bits", "max_bits", "round_to", "score_images", "repair", "correction",
-            "memory",
+            "target", "granularities", "min_bits", "max_bits", "end_bits", "round_to", "score_images", "repair",
+            "correction", "memory",
         )  # fmt: skip
         values = {key: getattr(self.problem, key) for key in inner}
         if self.problem.clustering:  # left out otherwise, so that runs begun before there was a choice go on

@@ -210,6 +210,7 @@ _CIFAR = ("search", "--network", "cifar_resnet20", "--weights", "CIFAR", "--out"
         ((*_SEARCH, "--target", "beauty"), "unknown target 'beauty'"),
         ((*_SEARCH, "--granularities", "none,sand"), "unknown granularity 'sand'"),
         ((*_SEARCH, "--min-bits", "1"), "bits must satisfy"),
+        ((*_SEARCH, "--end-bits", "9"), "least bits of the first and the last layer must be 2 to 8, got 9"),
         ((*_SEARCH, "--memory", "much"), "memory must be a size like 4G or 600M, got 'much'"),
         ((*_SEARCH, "--memory", "100M"), "memory 100M is too small for digits_cnn at 1x8x8; give at least"),
         ((*_SEARCH, "--clustering"), "scalable_sparse_16x32 stores no indices of codebooks; leave out --clustering"),

@@ -13,17 +13,17 @@ def numbered(count):
     return ImageSet(torch.zeros(count, 1, 1, 1, dtype=torch.uint8), torch.arange(count))
 
 
-@given(count=st.integers(2, 12_000))
+@given(count=st.integers(2, 18_000))
 @settings(max_examples=50, deadline=None)
 def test_no_two_parts_share_an_image(count):
     calibration, search, load_learning = split_training(numbered(count), "toy")
     assert len(calibration) == max(1, min(1000, count // 4))
-    assert len(search) == min(5000, count - len(calibration))
-    left = count - len(calibration) - len(search)
+    left = count - len(calibration)
+    learned = min(4000, max(0, left - 5000))
+    assert len(search) == min(10_000, left - learned)
     learning = load_learning(10_000)
-    assert (learning is None) == (left == 0)
+    assert (0 if learning is None else len(learning)) == learned
     parts = [calibration, search, *([] if learning is None else [learning])]
-    assert sum(map(len, parts)) == min(count, len(calibration) + 9000)
     assert len(set().union(*(part.labels.tolist() for part in parts))) == sum(map(len, parts))
 
 
@@ -31,7 +31,13 @@ def test_the_permutation_is_fixed_for_ever():
     torch.manual_seed(1)
     calibration, search, load_learning = split_training(numbered(50_000), "toy")
     assert calibration.labels[:5].tolist() == [11841, 19602, 45519, 25747, 42642]
-    assert (len(calibration), len(search), len(load_learning(5000))) == (1000, 5000, 4000)
+    assert (len(calibration), len(search), len(load_learning(5000))) == (1000, 10_000, 4000)
+    assert search.labels[[4999, 5000]].tolist() == [20705, 20330]
+
+
+def test_large_images_do_not_add_to_the_search():
+    large = ImageSet(torch.zeros(1, 1, 80, 80, dtype=torch.uint8).expand(20_000, -1, -1, -1), None)
+    assert len(split_training(large, "toy")[1]) == 5000
 
 
 def test_images_for_learning_take_bounded_memory_and_follow_calibration():

@@ -55,7 +55,8 @@ def every_policy(space):
     """All policies of a chain without coupling."""
     columns = []
     for i in range(len(space.layers)):
-        bits = range(space.min_bits, space.max_bits + 1) if i not in space.ends else [space.end_bits]
+        least = max(space.min_bits, space.end_bits) if i in space.ends else space.min_bits
+        bits = range(least, max(least, space.max_bits) + 1)
         columns.append([(g, k, w, a) for g, k in zip(*space.options(i), strict=True) for w in bits for a in bits])
     rows = np.array(list(itertools.product(*columns)))
     return ChoiceBatch(
@@ -65,7 +66,8 @@ def every_policy(space):
 
 @pytest.mark.parametrize("seed", range(4))
 def test_plans_are_close_to_the_best_of_all_policies(seed):
-    planner = planner_of(CHAIN, seed, granularities=("element", "filter"), min_bits=4, max_bits=6, min_keep_ratio=0.85)
+    widths = {"min_bits": 4, "max_bits": 6, "end_bits": 6}
+    planner = planner_of(CHAIN, seed, granularities=("element", "filter"), min_keep_ratio=0.85, **widths)
     policies = every_policy(planner.space)
     costs, errors = planner.log_cost(policies), planner.error(policies)
     for plan in planner.path:
@@ -92,7 +94,7 @@ def test_filling_leaves_hardly_a_cheaper_change_within_the_limit(seed, limit):
 
 
 def test_filling_spends_the_limit_where_it_saves_most():
-    planner = planner_of(CHAIN, 3, granularities=(), min_bits=7)
+    planner = planner_of(CHAIN, 3, granularities=(), min_bits=7, end_bits=8)
     careful = planner.path[0]
     changes = []
     for field in ("weight_bits", "activation_bits"):

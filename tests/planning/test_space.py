@@ -36,7 +36,7 @@ SPACES = [
     ChoiceSpace(RESIDUAL),
     ChoiceSpace(RESIDUAL, granularities=("filter",), min_bits=3, max_bits=6, end_bits=8),
     ChoiceSpace(RESIDUAL, granularities=("element", "block"), min_keep_ratio=0.12),
-    ChoiceSpace(RESIDUAL, min_keep_ratio=1.0),
+    ChoiceSpace(RESIDUAL, min_keep_ratio=1.0, end_bits=6),
     ChoiceSpace(CHAIN),
     ChoiceSpace(RESIDUAL, granularities=GRANULARITIES),
     ChoiceSpace(MIXED, granularities=GRANULARITIES, min_keep_ratio=0.3),
@@ -63,10 +63,10 @@ def test_snapped_choices_are_allowed_and_stay_as_they_are(number, data):
         for i, choice in enumerate(choices.values()):
             assert choice.granularity in space.allowed(i)
             assert choice.keep_ratio == 1.0 or choice.keep_ratio in space.ratios(choice.granularity)
-            ends = i in space.ends
-            assert (
-                choice.weight_bits == space.end_bits if ends else space.min_bits <= choice.weight_bits <= space.max_bits
-            )
+            own = space.end_bits if i in space.ends else space.min_bits
+            tensor = space.end_bits if space.reader[i] in space.reader[space.ends] else space.min_bits
+            assert max(own, space.min_bits) <= choice.weight_bits <= max(own, space.max_bits)
+            assert max(tensor, space.min_bits) <= choice.activation_bits <= max(tensor, space.max_bits)
 
 
 def test_the_first_of_a_group_decides():
@@ -82,7 +82,7 @@ def test_the_first_reader_decides_on_activation_bits():
     assert choices["right"].activation_bits == 3
 
 
-def test_ends_keep_their_bits_even_where_they_read_what_others_read():
+def test_ends_have_their_least_bits_even_where_they_read_what_others_read():
     structure_of_two_heads = type(RESIDUAL)(
         [
             spec("stem", (), coupling="stem"),
@@ -90,9 +90,10 @@ def test_ends_keep_their_bits_even_where_they_read_what_others_read():
             spec("head", ("stem",), coupling=None, kind="linear"),
         ]
     )
-    space = ChoiceSpace(structure_of_two_heads)
-    choices = snapped(space, mid=LayerChoice(activation_bits=2))
-    assert [choice.activation_bits for choice in choices.values()] == [8, 8, 8]
+    narrow = {name: LayerChoice(weight_bits=2, activation_bits=2) for name in ("stem", "mid", "head")}
+    choices = snapped(ChoiceSpace(structure_of_two_heads, end_bits=6, max_bits=5), **narrow).values()
+    assert [choice.activation_bits for choice in choices] == [6, 6, 6]
+    assert [choice.weight_bits for choice in choices] == [6, 2, 6]
 
 
 def test_what_cannot_be_chosen_becomes_none():
@@ -172,11 +173,11 @@ def test_uniform():
 
 
 def test_weights_as_narrow_as_indices_are_clustered():
-    space = ChoiceSpace(RESIDUAL, index_bits=4)
+    space = ChoiceSpace(RESIDUAL, index_bits=4, end_bits=8)
     for bits in range(2, 9):
         batch = space.snapped(space.uniform(bits))
         quantizers = {choice.weight_quantizer for choice in batch.choices(0, NAMES).values()}
-        assert quantizers == ({"clustered", "uniform"} if bits <= 4 else {"uniform"})  # the ends have 8 bits
+        assert quantizers == ({"clustered", "uniform"} if bits <= 4 else {"uniform"})
         assert same(space.snapped(batch), batch)
         assert space.narrow_weights(bits).weight_quantizer == ("clustered" if bits <= 4 else "uniform")
 
@@ -187,6 +188,7 @@ def test_weights_as_narrow_as_indices_are_clustered():
         ({"granularities": ("element", "filters")}, "unknown granularity 'filters'; choose from none, element"),
         ({"min_bits": 1}, "bits must satisfy 2 <= min <= max <= 8, got 1 and 8"),
         ({"min_bits": 6, "max_bits": 4}, "got 6 and 4"),
+        ({"end_bits": 9}, "least bits of the first and the last layer must be 2 to 8, got 9"),
         ({"max_bits": 9}, "got 2 and 9"),
         ({"min_keep_ratio": 0.0}, "least keep ratio must be above 0 and at most 1, got 0.0"),
     ],

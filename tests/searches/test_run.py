@@ -166,6 +166,21 @@ def test_every_goal_gets_its_policy(digits: Digits, tmp_path: Path) -> None:
         assert steps[-1][0] == steps[-1][1], "and is full in the end"
 
 
+@pytest.mark.parametrize(("agent", "least"), [("uniform", 8), ("random", 5)])
+def test_ends_keep_8_bits_in_uniform_settings_and_as_many_as_are_asked_for_in_others(
+    digits: Digits, tmp_path: Path, agent: str, least: int
+) -> None:
+    problem = ProblemSettings(granularities=("none",), score_images=100, end_bits=5)
+    _run(digits, tmp_path / "run", agent=agent, evaluations=8, max_drop=100.0, problem=problem)
+    inner, ends = set(), set()
+    for line in (tmp_path / "run" / "history.jsonl").read_text().splitlines():
+        first, *others, last = json.loads(line)["choices"].values()
+        inner |= {of[key] for of in others for key in ("weight_bits", "activation_bits")}
+        ends |= {of[key] for of in (first, last) for key in ("weight_bits", "activation_bits")}
+    assert min(ends) == least
+    assert min(inner) < least
+
+
 def test_a_search_that_meets_no_goal_leaves_the_nearest(digits: Digits, tmp_path: Path) -> None:
     out, narrow = tmp_path / "run", ProblemSettings(score_images=200, max_bits=2)
     with pytest.warns(RlcompressWarning, match=r"no policy loses at most 0 points: the nearest loses \d+\.\d\d; allow"):

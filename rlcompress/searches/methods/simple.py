@@ -16,11 +16,12 @@ _PRUNINGS = (
     ("none", 1.0), ("element", 0.8), ("element", 0.6), ("n:m", 0.5), ("element", 0.5), ("element", 0.4),
     ("filter", 0.8), ("element", 0.3), ("n:m", 0.25), ("block", 0.5), ("element", 0.2), ("filter", 0.5),
 )  # fmt: skip
+_END_BITS = 8  # of the first and the last layer, as in published tables
 _FIRST_PAIRS = ((8, 8), (6, 6), (5, 5), (4, 4), (6, 5), (5, 6), (5, 4), (4, 5), (8, 4), (4, 8))
 
 
 def uniform(problem: Problem, settings: SearchSettings, watch: Watch) -> None:
-    """Policies with equal choices in every layer.
+    """Policies with equal choices in every layer, but that the first and the last have 8 bits.
 
     The first ten pairs of weight and activation bits come with every pruning (eight prunings are 80 evaluations), then
     all other pairs.
@@ -40,6 +41,7 @@ def _uniform(space: ChoiceSpace) -> Iterator[ChoiceBatch]:
                 policy = space.uniform(weight_bits)
                 policy.granularity[:], policy.keep_ratio[:] = GRANULARITIES.index(name), keep
                 policy.activation_bits[:] = activation_bits
+                policy.weight_bits[:, space.ends] = policy.activation_bits[:, space.reader[space.ends]] = _END_BITS
                 yield space.snapped(policy)
 
 
