@@ -169,14 +169,17 @@ class _LearnedStep(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, scale: Tensor, low: int, high: int) -> Tensor:
         position = x / scale
+        rounded = position.round().clamp_(low, high).mul_(scale)
         ctx.limits = low, high
-        ctx.save_for_backward(position)
-        return position.round().clamp_(low, high).mul_(scale)
+        ctx.save_for_backward(position, rounded, scale)
+        return rounded
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None, None]:
-        (position,) = ctx.saved_tensors
+        position, rounded, scale = ctx.saved_tensors
         low, high = ctx.limits
-        inside = (position >= low) & (position <= high)
-        slope = position.round().clamp_(low, high).sub_(position * inside)
-        return gradient * inside, (gradient * slope).sum(), None, None
+        if gradient.stride() != position.stride():  # what mixes layouts takes many times as long
+            gradient = torch.empty_like(position).copy_(gradient)
+        inside = gradient * ((position >= low) & (position <= high))
+        slope = (gradient * rounded).sum() / scale - (inside * position).sum()
+        return inside, slope, None, None

@@ -71,8 +71,9 @@ def learn_rounding(
 
 def distance(have: list[Tensor], wanted: list[Tensor]) -> Tensor:
     """Relative squared error of the outputs, plus its mean over the stored tensors."""
-    errors = [(x - y).square().mean() / y.square().mean().clamp_min(_TINY) for x, y in zip(have, wanted, strict=True)]
-    return errors[-1] + torch.stack(errors).mean()
+    norm = torch.linalg.vector_norm
+    errors = torch.stack([norm(x - y) / norm(y).clamp_min(_TINY) for x, y in zip(have, wanted, strict=True)]).square()
+    return errors[-1] + errors.mean()
 
 
 def _batch_size(teacher: Watched, images: Tensor) -> int:
