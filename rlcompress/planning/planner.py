@@ -21,6 +21,7 @@ Error = Callable[[ChoiceBatch], Floats]
 _SWEEPS = 4
 _WEIGHTS = np.geomspace(300.0, 0.03, 40)  # of the relative proxy error against the logarithm of the cost
 _HALVINGS = 4
+_BOLDEST, _MOST_CAREFUL, _STEP = 0.3, 1e-4, 1.25  # relative proxy errors of rungs, and the ratio of two in a row
 _AHEAD = 2  # visits looked at together after a change, twice as many each time that nothing changes
 _LEAST_CHANGE = 1e-9  # of the cost's logarithm, or of the error's part; sums differ from batch to batch by less
 _TINY = 1e-12  # relative error
@@ -87,8 +88,8 @@ class Planner:
     def within(self, limit: float, error: Error | None = None, fronts: Fronts | None = None) -> ChoiceBatch:
         """A cheap plan whose error is at most ``limit``, or the most careful plan if there is none.
 
-        The weight of the path is refined by bisection, and what it leaves of the limit, the gaps of the path's convex
-        hull, is spent by `filled`.
+        Of two the cheaper: one from the path, whose weight is refined by bisection and whose gaps, as it is a convex
+        hull, are filled (`filled`); and one from a rung, see `_rungs`.
 
         Args:
             limit: of the error.
@@ -96,6 +97,40 @@ class Planner:
             fronts: gets what is found out about alternatives under this error.
         """
         error, fronts = error or self.error, {} if fronts is None else fronts
+        plan = self._from_path(limit, error, fronts)
+        plans = [plan, *(self.filled(rung, limit, error) for rung in self._near(limit, error))]
+        return self._cheapest([plan for plan in plans if error(plan)[0] <= limit] or plans[:1])
+
+    def _near(self, limit: float, error: Error) -> list[ChoiceBatch]:
+        """The rung nearest to a limit of the error from either side."""
+        if not self._rungs:
+            return []
+        distance = error(joined(self._rungs)) - limit
+        sides = [np.flatnonzero(distance > 0.0), np.flatnonzero(distance <= 0.0)]
+        return [self._rungs[side[np.abs(distance[side]).argmin()]] for side in sides if len(side)]
+
+    @cached_property
+    def _rungs(self) -> list[ChoiceBatch]:
+        """Plans for falling limits of the proxy's error, each made from the path or from the two before it.
+
+        Where a tensor fits on chip once its channels are few enough, plans with it and without it are far apart, and
+        the path goes from the ones to the others at the error at which the bolder ones are the better by far. Going
+        back from bolder plans finds what is best of their kind at less error.
+        """
+        careful, bold = (float(self.error(plan)[0]) for plan in (self.path[0], self.path[-1]))
+        careful, bold = max(careful, _MOST_CAREFUL), min(bold, _BOLDEST)
+        rungs: list[ChoiceBatch] = []
+        while bold > careful:
+            plans = [self._from_path(bold, self.error, {}), *(self.filled(rung, bold) for rung in rungs[-2:])]
+            rungs.append(self._cheapest([plan for plan in plans if self.error(plan)[0] <= bold] or plans[:1]))
+            bold /= _STEP
+        return rungs
+
+    def _cheapest(self, plans: Sequence[ChoiceBatch]) -> ChoiceBatch:
+        return plans[int(np.argmin(self.log_cost(joined(plans))))]
+
+    def _from_path(self, limit: float, error: Error, fronts: Fronts) -> ChoiceBatch:
+        """Beginning with the last plan of the path that is within the limit."""
         allowed = np.flatnonzero(error(joined(self.path)) <= limit)
         stop = self._stops[int(allowed[-1]) if len(allowed) else 0]
         fronts.update(self._fronts(stop, error))

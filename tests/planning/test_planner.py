@@ -77,6 +77,23 @@ def test_plans_are_close_to_the_best_of_all_policies(seed):
         assert planner.error(plan)[0] <= 1.1 * best + 1e-6
 
 
+@pytest.mark.parametrize("seed", [0, 3, 5])
+def test_plans_find_what_lies_behind_a_step_of_the_cost(seed):
+    planner = planner_of(CHAIN, seed, granularities=("filter",), min_bits=6, end_bits=8, min_keep_ratio=0.4)
+    smooth, channels = planner.log_cost, CHAIN.kept_channels(planner.space.uniform(8))[0][0, CHAIN.layer_index[0]]
+
+    def log_cost(batch):  # half of it goes as soon as the first tensor fits
+        return smooth(batch) - 0.7 * (CHAIN.kept_channels(batch)[0][:, CHAIN.layer_index[0]] <= 0.6 * channels)
+
+    planner.log_cost = log_cost
+    policies = planner.space.snapped(every_policy(planner.space))
+    costs, errors = log_cost(policies), planner.error(policies)
+    for limit in np.geomspace(0.005, 0.1, 8):
+        plan = planner.within(limit)
+        assert planner.error(plan)[0] <= limit
+        assert log_cost(plan)[0] <= costs[errors <= limit].min() + 0.02
+
+
 @given(seed=st.integers(0, 1000), limit=st.floats(1e-3, 0.3))
 @settings(max_examples=10, deadline=None)
 def test_filling_leaves_hardly_a_cheaper_change_within_the_limit(seed, limit):
