@@ -16,7 +16,7 @@ from rlcompress.candidates.checks import (
     check_hessians,
     check_weights,
 )
-from rlcompress.candidates.final import TUNING_IMAGES, Finisher, OnStep
+from rlcompress.candidates.final import Finisher, OnStep, finishing_images, refit_images
 from rlcompress.candidates.fingerprint import bank_fingerprint
 from rlcompress.candidates.layer import DenseLayer, Pruning, compress, importance
 from rlcompress.candidates.memo import Memo
@@ -138,10 +138,13 @@ class Candidates:
             name: frozenset(map(int, network.classes[name])) | frozenset(map(int, network.input_classes[name]))
             for name in network.layers
         }
-        finishing = _joined(calibration, learning()) if repair == "t2" else calibration[:TUNING_IMAGES].clone()
+        memory = memory or MemoryShares()
+        refitted_to = refit_images(self._template, network.layers, memory.refit)
+        most = finishing_images(refitted_to)
+        finishing = _joined(calibration, learning()) if repair == "t2" else calibration[:most].clone()
         self.learning_images = len(finishing) if repair == "t2" else 0
         """How many images learned rounding looks at."""
-        self._finisher = Finisher(self._template, finishing, self._moments, correction_images)
+        self._finisher = Finisher(self._template, finishing, refitted_to, self._moments, correction_images)
         reads, widths = network.reads, (*_WIDTHS["uniform"], REFERENCE_BITS)
         stored = self.kept(["stored"], lambda: stored_samples(self._template, set(reads.values()), calibration))
         self._ranges = {name: fit_ranges(stored[f"values {name}"], widths, range_norm) for name in set(reads.values())}
@@ -149,7 +152,6 @@ class Candidates:
         """Layer name -> share of nonzero inputs on the calibration images."""
         self._scores = Memo(self._filter_scores)
         self._removed = Memo(self._removed_classes)
-        memory = memory or MemoryShares()
         self._weights = Memo(self._compress, memory.bank, _stored_bytes)
         self._corrected = Memo(self._correct, memory.bank // _CORRECTED_SHARE, _module_bytes)
         self._quantizer = Memo(self._quantizer_of)
@@ -264,9 +266,9 @@ class Candidates:
     def final(self, choices: Mapping[str, LayerChoice]) -> fx.GraphModule:
         """`stitch` with the repair that only policies that are kept get: the same choices give the same network.
 
-        Activation ranges are tuned on the network's outputs (some seconds on a CPU); tier ``t2`` then learns the
-        rounding (minutes), but leaves clustered weights alone. On calibration images the outputs come no farther from
-        the dense network's by either. Tier ``none`` does neither.
+        Weights are fitted once more in sequence and activation ranges tuned on the network's outputs (some seconds on a
+        CPU); tier ``t2`` then learns the rounding (minutes). Clustered weights stay as they are. On calibration images
+        the outputs come no farther from the dense network's by any of it. Tier ``none`` does nothing.
 
         Args:
             choices: layer name -> choice for every compressible layer.
@@ -280,15 +282,20 @@ class Candidates:
         choices = dict(entries)
         if self.repair == "none":
             return self.stitch_locally(choices)
-        network = self._finisher.tuned(self._paired(choices))
-        if self.repair == "t2":
-            uniform = (name for name, choice in choices.items() if choice.weight_quantizer == "uniform")
-            layers = {name: self._rounded(name, choices, network) for name in uniform}
-            network = self._finisher.learned(network, layers, self.on_step)
-        return network
+        paired, finisher = self._paired(choices), self._finisher
+        fitted = finisher.tuned(finisher.refitted(paired, self._all_rounded(choices, paired)))
+        if self.repair != "t2":
+            return fitted
+        tuned = finisher.tuned(paired)  # from the refitted weights learning ends no better
+        return finisher.learned(tuned, self._all_rounded(choices, tuned), fitted, self.on_step)
+
+    def _all_rounded(self, choices: Mapping[str, LayerChoice], network: fx.GraphModule) -> dict[str, RoundedLayer]:
+        """Where a further fit of a network's layers starts, but for those whose weights are clustered."""
+        uniform = (name for name, choice in choices.items() if choice.weight_quantizer == "uniform")
+        return {name: self._rounded(name, choices, network) for name in uniform}
 
     def _rounded(self, layer: str, choices: Mapping[str, LayerChoice], network: fx.GraphModule) -> RoundedLayer:
-        """Where learned rounding of a layer starts; weights that pruning has removed stay so."""
+        """Where a further fit of a layer starts; weights that pruning has removed stay so."""
         choice, weight = choices[layer], integer_weight(weighted(network, layer))
         assert weight is not None
         kept = weight.codes != 0

@@ -2,13 +2,22 @@
 
 import copy
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, fx
 
-from rlcompress.compensation import Moments, RoundedLayer, learn_rounding, match_moments, output_error, tune_ranges
+from rlcompress.compensation import (
+    Moments,
+    RoundedLayer,
+    learn_rounding,
+    match_moments,
+    output_error,
+    refit_bytes,
+    refit_in_sequence,
+    tune_ranges,
+)
 from rlcompress.integer import Stepwise, lower
 from rlcompress.memory import images_at_once
 from rlcompress.quantization import ActivationQuantizer
@@ -29,12 +38,14 @@ class Finisher:
     Attributes:
         dense: the network, with quantizers that pass everything through.
         images: [N, C, H, W]; ranges are tuned on the first 256 of them at most.
+        refitted_to: how many of them weights are refitted to at most.
         moments: layer name -> moments of the dense network's outputs on the first ``matched`` images.
         matched: see there.
     """
 
     dense: fx.GraphModule
     images: Tensor
+    refitted_to: int
     moments: Mapping[str, Moments]
     matched: int
 
@@ -46,18 +57,33 @@ class Finisher:
         tune_ranges(stepwise.quantizers, lambda: output_error(stepwise.outputs(), target), stepwise.settle)
         return min(network, self._matched(network), key=self._error(images))
 
-    def learned(
-        self, network: fx.GraphModule, layers: Mapping[str, RoundedLayer], on_step: OnStep | None
-    ) -> fx.GraphModule:
-        """A network with learned rounding, or as it is where that does not help on images that were not learned from.
+    def refitted(self, network: fx.GraphModule, layers: Mapping[str, RoundedLayer]) -> fx.GraphModule:
+        """A network with its weights fitted once more in sequence, or as it is where that does not help."""
+        return self._bettered(
+            network, lambda it, images: refit_in_sequence(it, self.dense, layers, images[: self.refitted_to])
+        )
 
-        Images of a set that is too small to hold some out serve for both.
+    def learned(
+        self, network: fx.GraphModule, layers: Mapping[str, RoundedLayer], rival: fx.GraphModule, on_step: OnStep | None
+    ) -> fx.GraphModule:
+        """A network with learned rounding, or as it is, or another of the same policy, whichever is best."""
+        return self._bettered(
+            network, lambda it, images: learn_rounding(it, self.dense, layers, images, _LEARNING_STEPS, on_step), rival
+        )
+
+    def _bettered(
+        self, network: fx.GraphModule, change: Callable[[fx.GraphModule, Tensor], object], *rivals: fx.GraphModule
+    ) -> fx.GraphModule:
+        """A network after a change, with moments corrected once more or not, or as it is, or one of its rivals.
+
+        What comes nearest to the dense network on images that the change did not see; those of a set that is too small
+        to hold some out serve for both.
         """
         held = torch.arange(len(self.images)) % _HELD_OUT == _HELD_OUT - 1
         learning, judging = (self.images[~held], self.images[held]) if held.sum() > 1 else (self.images, self.images)
         candidate = copy.deepcopy(network)
-        learn_rounding(candidate, self.dense, layers, learning, _LEARNING_STEPS, on_step)
-        return min(network, candidate, self._matched(candidate), key=self._error(judging))
+        change(candidate, learning)
+        return min(network, *rivals, candidate, self._matched(candidate), key=self._error(judging))
 
     def _matched(self, network: fx.GraphModule) -> fx.GraphModule:
         """A copy with its moments corrected once more."""
@@ -81,6 +107,16 @@ class Finisher:
         calls = self.dense.graph.find_nodes(op="call_module")
         stored = (n for n in calls if isinstance(self.dense.get_submodule(str(n.target)), ActivationQuantizer))
         return max(math.prod(node.meta["shape"][1:]) for node in stored)
+
+
+def refit_images(network: fx.GraphModule, layers: Iterable[str], memory: int) -> int:
+    """How many images weights are refitted to at most, with so many bytes for what is kept of them."""
+    return max(1, memory // max(1, refit_bytes(network, layers)))
+
+
+def finishing_images(refitted_to: int) -> int:
+    """How many images final networks are made with where no rounding is learned."""
+    return max(TUNING_IMAGES, -(-refitted_to * _HELD_OUT // (_HELD_OUT - 1)))
 
 
 def tuning_images(values: int) -> int:

@@ -3,7 +3,6 @@
 from rlcompress.compensation.gradients import loss_gradients
 from rlcompress.compensation.hessian import InputHessians, input_hessians
 from rlcompress.compensation.inputs import visit_inputs
-from rlcompress.compensation.learned import RoundedLayer
 from rlcompress.compensation.local import InputMeans, local_moments
 from rlcompress.compensation.moments import (
     Moments,
@@ -16,7 +15,9 @@ from rlcompress.compensation.moments import (
 from rlcompress.compensation.obs import obs_sweep
 from rlcompress.compensation.ranges import output_error, tune_ranges
 from rlcompress.compensation.refit import refit
+from rlcompress.compensation.rounded import RoundedLayer
 from rlcompress.compensation.rounding import learn_rounding
+from rlcompress.compensation.sequence import refit_bytes, refit_in_sequence
 from rlcompress.compensation.shrinkage import shrunk
 from rlcompress.compensation.synthesis import synthetic_images
 
@@ -35,6 +36,8 @@ __all__ = [
     "output_error",
     "output_moments",
     "refit",
+    "refit_bytes",
+    "refit_in_sequence",
     "removed_outputs",
     "rescale",
     "shrunk",

@@ -3,33 +3,19 @@
 import copy
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from rlcompress.compensation.rounded import RoundedLayer
 from rlcompress.network.layers import bias_of, column, weighted
 from rlcompress.quantization import ActivationQuantizer, ActivationRange, QuantizedWeight, keep_codes
 
 _HALF = 0.49  # of a step: the farthest that a position lies from its code
 _REACH = 0.15  # of the largest code, and at least a step: the farthest that a code moves
 _FEW = 7  # largest code up to which positions are learned in steps
-
-
-@dataclass(frozen=True, slots=True)
-class RoundedLayer:
-    """What learned rounding starts from in one layer.
-
-    Attributes:
-        weight: codes and scales.
-        kept: boolean of the weight's shape, False where the code stays 0.
-        limit: largest code.
-    """
-
-    weight: QuantizedWeight
-    kept: Tensor
-    limit: int
 
 
 class Watched:
@@ -180,6 +166,6 @@ class _LearnedStep(torch.autograd.Function):
         low, high = ctx.limits
         if gradient.stride() != position.stride():  # what mixes layouts takes many times as long
             gradient = torch.empty_like(position).copy_(gradient)
-        inside = gradient * ((position >= low) & (position <= high))
+        inside = torch.ops.aten.hardtanh_backward(gradient, position, low, high)
         slope = (gradient * rounded).sum() / scale - (inside * position).sum()
         return inside, slope, None, None

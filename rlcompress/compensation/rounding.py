@@ -16,7 +16,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from rlcompress.compensation.learned import RoundedLayer, Student, Watched
+from rlcompress.compensation.learned import Student, Watched
+from rlcompress.compensation.rounded import RoundedLayer
 from rlcompress.quantization import QuantizedWeight
 
 _BATCH_VALUES = 8_000_000  # stored activations a step, which bound its memory

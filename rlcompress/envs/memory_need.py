@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from torch import fx
 
-from rlcompress.candidates.final import TUNING_IMAGES, tuning_images
+from rlcompress.candidates.final import finishing_images, refit_images, tuning_images
 from rlcompress.data import DataSplits
 from rlcompress.memory import MemoryNeed, MemoryShares, images_at_once, parse_bytes, split_memory
 from rlcompress.network.trace import TracedNetwork
@@ -64,7 +64,8 @@ def memory_need(network: TracedNetwork, data: DataSplits, repair: str) -> Memory
     weights = _FLOAT * sum(spec.weights for spec in network.layers.values())
     hessians = [_hessian_bytes(spec) for spec in network.layers.values()]
     learned = repair == "t2"
-    kept_images = len(data.calibration) + data.most_learning if learned else min(TUNING_IMAGES, len(data.calibration))
+    most = finishing_images(refit_images(network.graph, network.layers, MemoryShares().refit))
+    kept_images = len(data.calibration) + data.most_learning if learned else min(most, len(data.calibration))
     statistics = sum(hessians) + _FLOAT * image * (kept_images + _CORRECTION_IMAGES)
     images = data.calibration.images.nbytes + 2 * data.search.images.nbytes
     computing = _FLOAT * images_at_once(image) * (values.alive + 2 * values.largest)
@@ -76,7 +77,8 @@ def memory_need(network: TracedNetwork, data: DataSplits, repair: str) -> Memory
     working = max(
         synthesis,
         loading + correcting,
-        _FINISHING_COPIES * weights + max(correcting + learning, tuning, _SWEEP_COPIES * max(hessians)),
+        _FINISHING_COPIES * weights
+        + max(correcting + learning, tuning, correcting // 2 + _SWEEP_COPIES * max(hessians)),  # 32 images in a refit
     )
     return MemoryNeed(
         shared=statistics + images + _SET_UP_COPIES * weights,
