@@ -41,14 +41,12 @@ class MemoryShares:
     Attributes:
         bank: compressed layers that are kept; the same with their moments corrected take a quarter as much beside them.
         finals: finished networks that are kept.
-        refit: values between two layers, while a network is finished.
         sensitivity: stored tensors that the sensitivity table is measured from, before there are finals.
         replay: transitions of a learning agent.
     """
 
     bank: int = 400_000_000
     finals: int = 200_000_000
-    refit: int = 400_000_000
     sensitivity: int = 200_000_000
     replay: int = 200_000_000
 
@@ -85,8 +83,7 @@ def split_memory(total: int, need: MemoryNeed, processes: int, subject: str) -> 
         raise RunError(
             f"memory {_short(total)} is too small for {subject}; give at least {_short(need.least(processes), up=True)}"
         )
-    refit = min(left // 16, MemoryShares().refit)
-    return MemoryShares(bank=left // 2, finals=left // 4, refit=refit, sensitivity=left // 2, replay=left // 16)
+    return MemoryShares(bank=left // 2, finals=left // 4, sensitivity=left // 2, replay=left // 8)
 
 
 def return_freed_memory() -> None:

@@ -29,7 +29,7 @@ def test_the_shares_stay_within_the_budget_in_both_phases() -> None:
         shares = split_memory(total, NEED, processes, "a network")
         left = total - NEED.shared - processes * NEED.process
         assert processes * (shares.bank + shares.sensitivity) <= left
-        assert processes * (shares.bank + shares.finals + shares.refit + shares.replay) <= left
+        assert processes * (shares.bank + shares.finals + shares.replay) <= left
         assert min(shares.bank, shares.finals, shares.sensitivity) >= NEED.piece
 
 

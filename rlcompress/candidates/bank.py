@@ -138,8 +138,7 @@ class Candidates:
             name: frozenset(map(int, network.classes[name])) | frozenset(map(int, network.input_classes[name]))
             for name in network.layers
         }
-        memory = memory or MemoryShares()
-        refitted_to = refit_images(self._template, network.layers, memory.refit)
+        refitted_to = refit_images(self._template, network.layers)
         most = finishing_images(refitted_to)
         finishing = _joined(calibration, learning()) if repair == "t2" else calibration[:most].clone()
         self.learning_images = len(finishing) if repair == "t2" else 0
@@ -152,6 +151,7 @@ class Candidates:
         """Layer name -> share of nonzero inputs on the calibration images."""
         self._scores = Memo(self._filter_scores)
         self._removed = Memo(self._removed_classes)
+        memory = memory or MemoryShares()
         self._weights = Memo(self._compress, memory.bank, _stored_bytes)
         self._corrected = Memo(self._correct, memory.bank // _CORRECTED_SHARE, _module_bytes)
         self._quantizer = Memo(self._quantizer_of)

@@ -27,6 +27,7 @@ OnStep = Callable[[int, int], None]
 
 TUNING_IMAGES = 256
 _MOST_BYTES = 128_000_000  # of a stored tensor while ranges are tuned, which leaves fewer images of a large one
+_REFIT_BYTES = 300_000_000  # of values between two layers while weights are refitted
 _HELD_OUT = 8  # one in so many images is not learned from
 _LEARNING_STEPS = 600
 
@@ -109,9 +110,9 @@ class Finisher:
         return max(math.prod(node.meta["shape"][1:]) for node in stored)
 
 
-def refit_images(network: fx.GraphModule, layers: Iterable[str], memory: int) -> int:
-    """How many images weights are refitted to at most, with so many bytes for what is kept of them."""
-    return max(1, memory // max(1, refit_bytes(network, layers)))
+def refit_images(network: fx.GraphModule, layers: Iterable[str]) -> int:
+    """How many images weights are refitted to at most; no memory budget changes it, so that none changes a network."""
+    return max(1, _REFIT_BYTES // max(1, refit_bytes(network, layers)))
 
 
 def finishing_images(refitted_to: int) -> int:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from torch import fx
 
 from rlcompress.candidates.final import finishing_images, refit_images, tuning_images
+from rlcompress.compensation import refit_bytes
 from rlcompress.data import DataSplits
 from rlcompress.memory import MemoryNeed, MemoryShares, images_at_once, parse_bytes, split_memory
 from rlcompress.network.trace import TracedNetwork
@@ -64,21 +65,23 @@ def memory_need(network: TracedNetwork, data: DataSplits, repair: str) -> Memory
     weights = _FLOAT * sum(spec.weights for spec in network.layers.values())
     hessians = [_hessian_bytes(spec) for spec in network.layers.values()]
     learned = repair == "t2"
-    most = finishing_images(refit_images(network.graph, network.layers, MemoryShares().refit))
+    refitted_to = refit_images(network.graph, network.layers)
+    most = finishing_images(refitted_to)
     kept_images = len(data.calibration) + data.most_learning if learned else min(most, len(data.calibration))
     statistics = sum(hessians) + _FLOAT * image * (kept_images + _CORRECTION_IMAGES)
     images = data.calibration.images.nbytes + 2 * data.search.images.nbytes
     computing = _FLOAT * images_at_once(image) * (values.alive + 2 * values.largest)
     tuning = min(tuning_images(values.largest), kept_images) * values.alive + computing  # in bytes
     correcting = _FLOAT * _CORRECTION_IMAGES * (values.alive + 2 * values.largest)
+    between = min(refitted_to, kept_images) * refit_bytes(network.graph, network.layers)
+    refitting = between + correcting // 2 + _SWEEP_COPIES * max(hessians)  # 32 images at a time
     loading = _FLOAT * image * len(data.calibration)
     synthesis = 2 * _FLOAT * _SYNTHETIC_BATCH * values.every if repair == "t0" else 0
     learning = learned * (_LEARNING_COPIES * weights + 3 * _FLOAT * _LEARNING_IMAGES * values.every)
     working = max(
         synthesis,
         loading + correcting,
-        _FINISHING_COPIES * weights
-        + max(correcting + learning, tuning, correcting // 2 + _SWEEP_COPIES * max(hessians)),  # 32 images in a refit
+        _FINISHING_COPIES * weights + max(correcting + learning, tuning, refitting),
     )
     return MemoryNeed(
         shared=statistics + images + _SET_UP_COPIES * weights,
