@@ -6,7 +6,7 @@ import os
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from filelock import FileLock
@@ -20,12 +20,13 @@ MOST_BYTES = 4_000_000_000
 _LARGEST = 500_000_000  # bytes of a result that is kept; writing it takes twice that of memory
 _FOLDER = "rlcompress-bank"  # of its own, since the oldest files in it are deleted
 _SUFFIX = ".safetensors"
+_RUNS = 8  # that may write at a time, each as much of what is free before it looks at the folder again
 
 Tensors = Mapping[str, Tensor]
 Key = Sequence[str | float]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(eq=False, slots=True)
 class BankStore:
     """Results by key in files, for everything that has the same fingerprint; several runs may use it at a time.
 
@@ -41,6 +42,7 @@ class BankStore:
     folder: Path
     fingerprint: str
     most_bytes: int = MOST_BYTES
+    _room: int = field(default=0, init=False)  # bytes that may be written before the folder is looked at again
 
     def __post_init__(self) -> None:
         try:
@@ -93,18 +95,22 @@ class BankStore:
         if size > min(self.most_bytes, _LARGEST):
             return
         with FileLock(self._root / ".lock"):
-            self._make_room(self.most_bytes - size)
+            if size > self._room:
+                self._room = size + self._made_room(self.most_bytes - size) // _RUNS
+            self._room -= size
             write_safetensors(path, tensors, self._strings(key, tensors))
 
-    def _make_room(self, most: int) -> None:
-        """Delete the files that were not used for longest until the rest takes at most so many bytes."""
-        known = sorted((path.stat().st_mtime_ns, path) for path in self._root.glob(f"*{_SUFFIX}"))
-        total = sum(path.stat().st_size for _, path in known)
-        for _, path in known:
-            if total <= most:
-                return
-            total -= path.stat().st_size
-            path.unlink()
+    def _made_room(self, most: int) -> int:
+        """Bytes left of so many, after deleting the files that were not used for longest if there were none."""
+        with os.scandir(self._root) as entries:
+            known = [(entry.path, entry.stat()) for entry in entries if entry.name.endswith(_SUFFIX)]
+        left = most - sum(stat.st_size for _, stat in known)
+        for path, stat in sorted(known, key=lambda file: file[1].st_mtime_ns):
+            if left >= 0:
+                break
+            left += stat.st_size
+            os.unlink(path)
+        return max(0, left)
 
     def _strings(self, key: Key, tensors: Tensors) -> dict[str, str]:
         return {"fingerprint": self.fingerprint, "key": json.dumps(key), "sha256": digest_of(tensors)}

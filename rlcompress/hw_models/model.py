@@ -26,11 +26,6 @@ _MOST_INSTANCES = 1 << 17
 """Operator instances that are worked on at once, which bounds memory."""
 
 
-def _rows(batch: ChoiceBatch, rows: slice | NDArray[np.intp]) -> ChoiceBatch:
-    """Some of the batch's policies."""
-    return ChoiceBatch(*(getattr(batch, name)[rows] for name in ChoiceBatch.__slots__))
-
-
 class _Known:
     """What a model remembers of one network."""
 
@@ -178,7 +173,7 @@ class HardwareModel:
         """[S, B, 2] energy in pJ and cycles, of known instances from the memo."""
         policies, limit = batch.shape[0], max(1, _MOST_INSTANCES // max(1, len(known.network.specs)))
         if policies > limit:
-            parts = [_rows(batch, slice(start, start + limit)) for start in range(0, policies, limit)]
+            parts = [batch.rows(slice(start, start + limit)) for start in range(0, policies, limit)]
             return np.concatenate([self._table(known, part, codes_of(part)) for part in parts], axis=1)
         keys = known.signature.keys(codes, batch)
         slots = known.memo.find(keys)
@@ -193,7 +188,7 @@ class HardwareModel:
         policies = np.flatnonzero(unknown.any(axis=0))
         among = unknown[:, policies]
         distinct, first, of = np.unique(keys[:, policies][among], return_index=True, return_inverse=True)
-        work = known.network.work(_rows(batch, policies), self._rules).take(np.flatnonzero(among)[first])
+        work = known.network.work(batch.rows(policies), self._rules).take(np.flatnonzero(among)[first])
         figures = evaluate(work, self.description)
         values = np.stack([figures.energy_pj.sum(axis=0), figures.cycles], axis=1)
         known.memo.add(distinct, values)

@@ -9,12 +9,7 @@ from rlcompress.spec import ChoiceBatch
 
 def row(batch: ChoiceBatch, i: int) -> ChoiceBatch:
     """Policy ``i`` alone, as a batch of one."""
-    return rows(batch, slice(i, i + 1))
-
-
-def rows(batch: ChoiceBatch, part: slice) -> ChoiceBatch:
-    """Some of the policies; views of the batch's arrays."""
-    return ChoiceBatch(*(getattr(batch, name)[part] for name in ChoiceBatch.__slots__))
+    return batch.rows(slice(i, i + 1))
 
 
 def same(a: ChoiceBatch, b: ChoiceBatch) -> bool:

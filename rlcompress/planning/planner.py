@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rlcompress.planning.alternatives import Alternatives, Fronts
-from rlcompress.planning.batches import joined, row, rows, same
+from rlcompress.planning.batches import joined, row, same
 from rlcompress.planning.proxy import Proxy
 from rlcompress.planning.space import ChoiceSpace
 from rlcompress.spec import ChoiceBatch
@@ -37,10 +37,10 @@ class Look(NamedTuple):
 
 @dataclass(eq=False)
 class _Stop:
-    """A plan of the path, the weight that it is for, and logarithmic costs of all alternatives to it, once known."""
+    """A plan to begin with, the weight that it is for, and logarithmic costs of all alternatives to it, once known."""
 
     plan: ChoiceBatch
-    weight: float
+    weight: float = np.inf
     costs: list[Floats] = field(default_factory=list)
 
 
@@ -72,7 +72,7 @@ class Planner:
 
     @cached_property
     def _stops(self) -> list[_Stop]:
-        last = _Stop(self.space.snapped(self.space.uniform(self.space.max_bits)), np.inf)
+        last = _Stop(self.space.snapped(self.space.uniform(self.space.max_bits)))
         stops: list[_Stop] = []
         for weight in map(float, _WEIGHTS):
             plan = self.descend(last.plan, weight, self.error, self._fronts(last, self.error))
@@ -98,19 +98,19 @@ class Planner:
         """
         error, fronts = error or self.error, {} if fronts is None else fronts
         plan = self._from_path(limit, error, fronts)
-        plans = [plan, *(self.filled(rung, limit, error) for rung in self._near(limit, error))]
+        plans = [plan, *(self._filled_stop(rung, limit, error) for rung in self._near(limit, error))]
         return self._cheapest([plan for plan in plans if error(plan)[0] <= limit] or plans[:1])
 
-    def _near(self, limit: float, error: Error) -> list[ChoiceBatch]:
+    def _near(self, limit: float, error: Error) -> list[_Stop]:
         """The rung nearest to a limit of the error from either side."""
         if not self._rungs:
             return []
-        distance = error(joined(self._rungs)) - limit
+        distance = error(joined([rung.plan for rung in self._rungs])) - limit
         sides = [np.flatnonzero(distance > 0.0), np.flatnonzero(distance <= 0.0)]
         return [self._rungs[side[np.abs(distance[side]).argmin()]] for side in sides if len(side)]
 
     @cached_property
-    def _rungs(self) -> list[ChoiceBatch]:
+    def _rungs(self) -> list[_Stop]:
         """Plans for falling limits of the proxy's error, each made from the path or from the two before it.
 
         Where a tensor fits on chip once its channels are few enough, plans with it and without it are far apart, and
@@ -119,12 +119,16 @@ class Planner:
         """
         careful, bold = (float(self.error(plan)[0]) for plan in (self.path[0], self.path[-1]))
         careful, bold = max(careful, _MOST_CAREFUL), min(bold, _BOLDEST)
-        rungs: list[ChoiceBatch] = []
+        rungs: list[_Stop] = []
         while bold > careful:
-            plans = [self._from_path(bold, self.error, {}), *(self.filled(rung, bold) for rung in rungs[-2:])]
-            rungs.append(self._cheapest([plan for plan in plans if self.error(plan)[0] <= bold] or plans[:1]))
+            before = (self._filled_stop(rung, bold, self.error) for rung in rungs[-2:])
+            plans = [self._from_path(bold, self.error, {}), *before]
+            rungs.append(_Stop(self._cheapest([plan for plan in plans if self.error(plan)[0] <= bold] or plans[:1])))
             bold /= _STEP
         return rungs
+
+    def _filled_stop(self, stop: _Stop, limit: float, error: Error) -> ChoiceBatch:
+        return self.filled(stop.plan, limit, error, self._fronts(stop, error))
 
     def _cheapest(self, plans: Sequence[ChoiceBatch]) -> ChoiceBatch:
         return plans[int(np.argmin(self.log_cost(joined(plans))))]
@@ -227,7 +231,7 @@ class Planner:
             for visit, key, part in parts:
                 if key not in fronts:
                     fronts[key] = undominated(errors[part], costs[part])
-                yield visit, Look(rows(batch, part), costs[part], errors[part])
+                yield visit, Look(batch.rows(part), costs[part], errors[part])
 
     def _fronts(self, stop: _Stop, error: Error) -> Fronts:
         """Which alternatives to a plan of the path are worth a look; their costs are computed once for all errors."""

@@ -45,6 +45,10 @@ class ChoiceBatch:
         policies, layers = self.granularity.shape
         return policies, layers
 
+    def rows(self, which: slice | NDArray[np.intp]) -> Self:
+        """Some of the policies; of a slice, views of the arrays."""
+        return type(self)(*(getattr(self, name)[which] for name in self.__slots__))
+
     @classmethod
     def of(cls, policies: Sequence[Mapping[str, LayerChoice]], layers: Sequence[str]) -> Self:
         """Arrays of B mappings (layer name -> choice) in the order of ``layers``.
