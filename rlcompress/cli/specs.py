@@ -1,8 +1,10 @@
 """Layer specs for the energy command."""
 
+import warnings
 from collections.abc import Sequence
 
 from rlcompress.cli.loading import input_format
+from rlcompress.errors import RlcompressWarning
 from rlcompress.network.cards import get_card
 from rlcompress.network.spec_cards import built_in_specs
 from rlcompress.spec import LayerSpec
@@ -19,4 +21,7 @@ def network_specs(name: str, input_shape: str | None) -> Sequence[LayerSpec]:
         return built_in_specs(name)
     from rlcompress.network.pretrained import untrained
 
-    return untrained(name, given)[0].specs
+    network = untrained(name, given)[0]
+    for doubt in network.doubts:
+        warnings.warn(doubt, RlcompressWarning, stacklevel=2)
+    return network.specs

@@ -10,15 +10,18 @@ Reading = list[tuple[tuple[int, ...], bool]]
 
 
 def reading_layers(structure: NetworkStructure) -> Reading:
-    """For each operator the layers that read its output, through pool, add and matmul, and whether it is an output."""
+    """For each operator the layers that read its output, through pool, add and matmul.
+
+    Beside them, whether the network's outputs or a layer that no policy changes are made of it.
+    """
     layer_of = {int(i): j for j, i in enumerate(structure.layer_index)}
     found: dict[int, tuple[frozenset[int], bool]] = {}
     for i in range(len(structure.specs) - 1, -1, -1):
         readers = structure.readers[i]
         direct = frozenset(layer_of[r] for r in readers if r in layer_of)
-        through = [found[r] for r in readers if r not in layer_of]
-        is_output = not readers or any(last for _, last in through)
-        found[i] = (direct.union(*(layers for layers, _ in through)), is_output)
+        through = [found[r] for r in readers if r not in layer_of and not structure.specs[r].fixed]
+        at_8_bits = not readers or any(structure.specs[r].fixed for r in readers) or any(wide for _, wide in through)
+        found[i] = (direct.union(*(layers for layers, _ in through)), at_8_bits)
     return [(tuple(sorted(found[i][0])), found[i][1]) for i in range(len(structure.specs))]
 
 

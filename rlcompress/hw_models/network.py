@@ -29,7 +29,7 @@ Policy = CompressionPolicy | Mapping[str, LayerChoice]
 _Number = TypeVar("_Number", bound=np.generic)
 
 OUTPUT_BITS = 8
-"""Width of the network's outputs."""
+"""Width of the network's outputs, and of layers that no policy changes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +68,7 @@ class PreparedNetwork:
         self.fused = graph.fused_outputs(structure)
         self._static = static_arrays(self.specs)
         self._kind = np.array([KINDS.index(spec.kind) for spec in self.specs])
+        self._fixed = np.array([spec.fixed for spec in self.specs])
         self._depthwise = np.array([[spec.kind == "depthwise"] for spec in self.specs])
         self._groups = np.array([[float(spec.groups)] for spec in self.specs])
         self._joins = graph.first_joins(structure)
@@ -77,7 +78,7 @@ class PreparedNetwork:
         self._first = np.array([not producers for producers in structure.producers])
         self._last: dict[int, NDArray[np.int64]] = {}
         nothing = len(structure.layers)
-        readers = [(*layers, nothing) if is_output else layers for layers, is_output in graph.reading_layers(structure)]
+        readers = [(*layers, nothing) if at_8_bits else layers for layers, at_8_bits in graph.reading_layers(structure)]
         self._readers = columns(readers, nothing)
 
     @property
@@ -152,8 +153,9 @@ class PreparedNetwork:
         return np.asarray(fits | (self.fused[:, None] & rules.fuse), np.float64)
 
     def _choices(self, batch: ChoiceBatch, stored: Floats, rules: Rules) -> dict[str, Any]:
-        """[S, B] widths, granularity and density; an operator without a choice runs at its output's width."""
+        """[S, B] widths, granularity and density; an operator without weights runs at its output's width."""
         weight_bits, activation_bits = stored.copy(), stored.copy()
+        weight_bits[self._fixed] = activation_bits[self._fixed] = OUTPUT_BITS
         granularity = np.zeros(stored.shape, np.int64)
         density = np.ones_like(stored)
         rows = self.structure.layer_index

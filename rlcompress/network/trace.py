@@ -1,6 +1,7 @@
 """`trace`: a network's layer specs, coupling groups and stored tensors."""
 
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -11,6 +12,7 @@ from torch import Tensor, fx, nn
 
 from rlcompress.errors import NetworkError
 from rlcompress.network.channels import ChannelClasses, channel_classes, is_depthwise
+from rlcompress.network.fixed import fixed_spec, multiplies
 from rlcompress.network.graph import folded_graph
 from rlcompress.network.layers import WeightedLayer, weighted
 from rlcompress.network.operations import (
@@ -38,7 +40,8 @@ class TracedNetwork:
         classes: layer name -> [K] numbers of its output channels; equal numbers are removed together.
         input_classes: layer name -> [C] numbers of the input channels that its weight sees.
         reads: layer name -> name of the graph node that stores the tensor it reads.
-        skipped: module name -> why it passes through dense.
+        skipped: name of a module or node -> why it passes through dense.
+        uncharged: those of them, and products of tensors, that no spec stands for, so that costs leave them out.
         moments: layer name -> mean and standard deviation [K] of its outputs over the training images, as its BatchNorm
             has kept them; layers whose BatchNorm was folded before are not among them.
     """
@@ -50,6 +53,7 @@ class TracedNetwork:
     input_classes: dict[str, NDArray[np.int64]]
     reads: dict[str, str]
     skipped: dict[str, str]
+    uncharged: tuple[str, ...]
     moments: dict[str, tuple[Tensor, Tensor]]
 
     @cached_property
@@ -73,6 +77,20 @@ class TracedNetwork:
     def reference(self) -> NetworkReference:
         """Name and structural fingerprint, as policies record them."""
         return NetworkReference(name=self.name, fingerprint=fingerprint(self.specs))
+
+    @property
+    def doubts(self) -> list[str]:
+        """What is not seen of layers that no policy changes, each in words; empty where all can be compressed."""
+        fixed = [spec.name for spec in self.specs if spec.fixed]
+        found = []
+        if fixed:
+            found.append(
+                f"{_listed(fixed)} cannot be compressed ({self.skipped.get(fixed[0], 'it is used several times')}); "
+                "costs take it as dense at 8 bits, accuracies as it is, in floating point"
+            )
+        if self.uncharged:
+            found.append(f"costs leave out {_listed(self.uncharged)}; savings are those of the rest of the network")
+        return found
 
     def layer(self, name: str) -> WeightedLayer:
         """The folded module of a compressible layer."""
@@ -103,7 +121,7 @@ def trace(model: nn.Module, example: Tensor, *, name: str | None = None) -> Trac
         raise NetworkError(f"cannot trace a {type(model).__name__}; give a torch.nn.Module")
     graph = folded_graph(model, example)
     tracer = _SpecTracer(graph, channel_classes(graph))
-    specs, skipped = tracer.run()
+    specs = tracer.run()
     layers = {spec.name for spec in specs if spec.compressible}
     if not layers:
         raise NetworkError(f"{type(model).__name__} has no convolution or linear layer that can be compressed")
@@ -114,9 +132,15 @@ def trace(model: nn.Module, example: Tensor, *, name: str | None = None) -> Trac
         classes={str(node.target): tracer.classes.of[node] for node in tracer.layer_nodes},
         input_classes={str(node.target): tracer.classes.of[node.all_input_nodes[0]] for node in tracer.layer_nodes},
         reads={str(node.target): tracer.stored(node.args[0]).name for node in tracer.layer_nodes},
-        skipped=skipped,
+        skipped=tracer.skipped,
+        uncharged=tuple(tracer.uncharged),
         moments={str(n.target): n.meta["moments"] for n in tracer.layer_nodes if "moments" in n.meta},
     )
+
+
+def _listed(names: Sequence[str]) -> str:
+    """The first name, and how many more there are."""
+    return f"{names[0]!r}" + (f" and {len(names) - 1} more" if len(names) > 1 else "")
 
 
 class _SpecTracer:
@@ -129,20 +153,22 @@ class _SpecTracer:
         self.names: dict[fx.Node, str] = {}
         self.origins: dict[fx.Node, tuple[str, ...]] = {}
         self.layer_nodes: list[fx.Node] = []
+        self.skipped: dict[str, str] = {}
+        self.uncharged: list[str] = []
         self.members: dict[int, set[str]] = defaultdict(set)  # class -> layers that have it among their outputs
 
-    def run(self) -> tuple[tuple[LayerSpec, ...], dict[str, str]]:
+    def run(self) -> tuple[LayerSpec, ...]:
         specs: dict[fx.Node, LayerSpec] = {}
-        skipped: dict[str, str] = {}
         for node in self.nodes:
             parts = [name for part in node.all_input_nodes if not part.meta["plain"] for name in self._origins(part)]
             self.origins[node] = tuple(dict.fromkeys(parts))
             module = self.modules.get(str(node.target)) if node.op == "call_module" else None
             reason = self._reason_to_skip(node, module)
             if reason is not None:
-                skipped[str(node.target) if module is not None else node.name] = reason
-                continue
-            spec = self._spec(node, module)
+                self.skipped[str(node.target) if module is not None else node.name] = reason
+            spec = self._spec(node, module) if reason is None else self._fixed(node, module)
+            if spec is None and multiplies(node, module):
+                self.uncharged.append(self._name(node))
             if spec is not None:
                 specs[node], self.names[node] = spec, spec.name
                 if spec.compressible:
@@ -152,7 +178,7 @@ class _SpecTracer:
                 self.members[int(c)].add(str(node.target))
         coupling = self._coupling()
         rows = [replace(spec, **self._removal(node, coupling)) for node, spec in specs.items()]
-        return tuple(rows), skipped
+        return tuple(rows)
 
     def _reason_to_skip(self, node: fx.Node, module: nn.Module | None) -> str | None:
         """Why an operator with weights passes through dense; None for all others."""
@@ -169,6 +195,9 @@ class _SpecTracer:
         if two_dims or not isinstance(module, nn.Conv2d | nn.Linear):
             return f"{type(module).__name__} is not compressed"
         return None
+
+    def _fixed(self, node: fx.Node, module: nn.Module | None) -> LayerSpec | None:
+        return fixed_spec(node, module, self._name(node), self.origins[node])
 
     def _spec(self, node: fx.Node, module: nn.Module | None) -> LayerSpec | None:
         shape = node.meta["shape"]

@@ -32,6 +32,7 @@ def warn_of_doubts(problem: Problem, data: DataSplits, out: Path | None) -> None
     """
     least = problem.settings.min_bits
     doubts = (
+        *problem.network.doubts,
         *_untrained(problem, data),
         *_remembered(problem, data),
         *_on_a_grid(problem.network),

@@ -2,20 +2,19 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
 
 from pydantic import TypeAdapter, ValidationError
 
 from rlcompress.errors import NetworkError, first_problem
 from rlcompress.files import LimitError, parse_json
-from rlcompress.spec.layer import LayerSpec
+from rlcompress.spec.layer import LayerSpec, as_row
 
 _SPECS = TypeAdapter(tuple[LayerSpec, ...])
 
 
 def specs_to_json(specs: Sequence[LayerSpec]) -> str:
     """Specs as a JSON list, one a line, ending in a newline."""
-    return "[\n" + ",\n".join(json.dumps(asdict(spec)) for spec in specs) + "\n]\n"
+    return "[\n" + ",\n".join(json.dumps(as_row(spec)) for spec in specs) + "\n]\n"
 
 
 def specs_from_json(text: str, source: str) -> tuple[LayerSpec, ...]:

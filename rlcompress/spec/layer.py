@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from rlcompress.errors import NetworkError
 
 COMPRESSIBLE_KINDS = ("conv", "depthwise", "linear")
-"""Kinds that hold weights, for which a policy has a choice."""
+"""Kinds that hold weights, for which a policy has a choice unless they are `LayerSpec.fixed`."""
 
 KINDS = (*COMPRESSIBLE_KINDS, "matmul", "pool", "add")
 """All kinds; those without weights cost traffic, vector cycles or MACs but take no choice."""
@@ -45,6 +45,7 @@ class LayerSpec:
         input_density: share of nonzero input activations, 0 to 1, profiled on calibration images; 1 if unknown.
         round_to: where ``filter`` removes outputs, a multiple of it stays of each of the strata, and where ``channel``
             removes inputs, of those; see `rlcompress.spec.keep_counts`.
+        fixed: whether it holds weights, but no policy changes it: it runs dense at 8 bits.
 
     Raises:
         NetworkError: a size is not positive or beyond all networks, the kind is unknown, or strata do not add up to K.
@@ -67,6 +68,7 @@ class LayerSpec:
     strata: tuple[int, ...] = ()
     input_density: float = 1.0
     round_to: int = 1
+    fixed: bool = False
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
@@ -86,7 +88,7 @@ class LayerSpec:
     @property
     def compressible(self) -> bool:
         """Whether a policy has a choice for this operator."""
-        return self.kind in COMPRESSIBLE_KINDS
+        return self.kind in COMPRESSIBLE_KINDS and not self.fixed
 
     @property
     def macs(self) -> int:
@@ -123,7 +125,12 @@ def rounded_to(specs: Sequence[LayerSpec], round_to: int) -> tuple[LayerSpec, ..
     return tuple(replace(spec, round_to=round_to) for spec in specs)
 
 
+def as_row(spec: LayerSpec) -> dict[str, object]:
+    """A spec's attributes; ``fixed`` only where it is."""
+    return {name: value for name, value in asdict(spec).items() if name != "fixed" or value}
+
+
 def fingerprint(specs: Sequence[LayerSpec]) -> str:
     """Identify a network's structure (names, kinds, shapes, connections; not weights) by 16 hexadecimal digits."""
-    rows = [{k: v for k, v in asdict(spec).items() if k not in ("input_density", "round_to")} for spec in specs]
+    rows = [{k: v for k, v in as_row(spec).items() if k not in ("input_density", "round_to")} for spec in specs]
     return hashlib.sha256(json.dumps(rows, sort_keys=True).encode()).hexdigest()[:16]

@@ -28,6 +28,18 @@ def residual_network(size=12):
     return tuple(dataclasses.replace(spec, input_density=0.6) for spec in body)
 
 
+def with_a_fixed_layer(specs):
+    """The same network with a layer that no policy changes between its sum and its pool."""
+    at = next(i for i, spec in enumerate(specs) if spec.kind == "pool")
+    summed, pool = specs[at - 1 : at + 1]
+    size = summed.out_height
+    fixed = conv("fixed", summed.out_channels, 32, size, inputs=(summed.name,), coupling=None, fixed=True)
+    alone = [dataclasses.replace(spec, coupling=None) if spec.coupling == "a" else spec for spec in specs[:at]]
+    pool = dataclasses.replace(pool, in_channels=32, out_channels=32, strata=(), inputs=("fixed",), coupling=None)
+    rest = [dataclasses.replace(spec, in_channels=32) for spec in specs[at + 1 :]]
+    return (*alone, fixed, pool, *rest)
+
+
 def without_depthwise(specs):
     """The same network for accelerators that cannot run depthwise layers."""
     return tuple(

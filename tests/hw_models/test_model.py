@@ -20,7 +20,7 @@ from rlcompress.spec import (
     NetworkStructure,
     rounded_to,
 )
-from tests.hw_models.networks import residual_network, uniform, without_depthwise
+from tests.hw_models.networks import residual_network, uniform, with_a_fixed_layer, without_depthwise
 
 SPARSE = "scalable_sparse_16x32"
 
@@ -182,6 +182,19 @@ def test_both_operands_of_attention_are_activations():
     assert scores.traffic_bits["DRAM weights"] == 16 * 32 * 8
 
 
+def test_a_layer_that_no_policy_changes_runs_at_8_bits(structure):
+    network = NetworkStructure(with_a_fixed_layer(structure.specs))
+    assert network.layers == structure.layers
+    for bits in (8, 3):
+        cost = hw_models.load(SPARSE).cost(network, uniform(network, weight_bits=bits, activation_bits=bits))
+        layers = {layer.name: layer for layer in cost.layers}
+        fixed = layers["fixed"]
+        assert (fixed.weight_bits, fixed.activation_bits, fixed.input_bits) == (8, 8, 8)
+        assert layers["sum"].output_bits == layers["two"].output_bits == 8
+        assert fixed.output_bits == layers["one"].output_bits == bits
+        assert fixed.stored_weight_bits == 24 * 32 * 9 * 8
+
+
 def test_a_model_can_be_sent_to_another_process(structure):
     model = hw_models.load(SPARSE)
     policy = uniform(structure)
@@ -205,11 +218,13 @@ def test_large_batches_are_worked_on_in_parts(structure, monkeypatch):
 
 
 @pytest.mark.parametrize("name", hw_models.available())
-@pytest.mark.parametrize("size", [12, 24])
-def test_what_is_looked_up_is_what_is_computed(name, size):
+@pytest.mark.parametrize(
+    ("size", "network"),
+    [(12, residual_network(12)), (24, residual_network(24)), (12, with_a_fixed_layer(residual_network(12)))],
+)
+def test_what_is_looked_up_is_what_is_computed(name, size, network):
     """Figures of an instance depend on nothing that its key leaves out."""
     model = hw_models.load(name)
-    network = residual_network(size)
     structure = NetworkStructure(network if "depthwise" in model.description.kinds else without_depthwise(network))
     random = np.random.default_rng(size)
     shape = (150, len(structure.layers))
