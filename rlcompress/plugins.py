@@ -52,9 +52,18 @@ def resolve(name: str, kind: str, error: type[RlcompressError]) -> Any:
     return found
 
 
+def file_of(thing: Any) -> Path | None:
+    """The file that a class or function comes from, if `resolve` has imported it by its path."""
+    return _FILES.get(thing.__module__)
+
+
 def reason_of(error: BaseException) -> str:
     """What an exception of a user's code says, in one line."""
     return " ".join(str(error).split()) or type(error).__name__
+
+
+_FILES: dict[str, Path] = {}
+"""Name of a module -> the file that it was imported from by its path."""
 
 
 def _imported_file(path: Path) -> ModuleType:
@@ -67,6 +76,7 @@ def _imported_file(path: Path) -> ModuleType:
     assert spec is not None
     assert spec.loader is not None
     module = sys.modules[name] = module_from_spec(spec)
+    _FILES[name] = whole
     sys.path.insert(0, str(whole.parent))
     try:
         spec.loader.exec_module(module)

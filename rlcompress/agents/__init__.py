@@ -6,7 +6,7 @@ from rlcompress.agents.imitation import Cloning, CloningResult, Transitions
 from rlcompress.agents.policy import CompositePolicy
 from rlcompress.agents.rainbow import Rainbow, RainbowComponents
 from rlcompress.agents.settings import CompositeSettings
-from rlcompress.agents.storage import load_agent, save_agent
+from rlcompress.agents.storage import check_agent_file, load_agent, save_agent
 
 __all__ = [
     "Cloning",
@@ -17,6 +17,7 @@ __all__ = [
     "Rainbow",
     "RainbowComponents",
     "Transitions",
+    "check_agent_file",
     "decode",
     "encode",
     "load_agent",

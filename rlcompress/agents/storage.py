@@ -148,6 +148,16 @@ def load_agent(
     return agent
 
 
+def check_agent_file(path: str | Path) -> None:
+    """Check that a file holds an agent, whatever it was trained on.
+
+    Raises:
+        AgentError: it does not.
+    """
+    _, head = _read(path)
+    _settings(path, head.settings)
+
+
 def _read(path: str | Path) -> tuple[_Tensors, _Head]:
     try:
         tensors, strings = read_safetensors(path, _MAX_FILE_BYTES)

@@ -30,7 +30,8 @@ def as_splits(data: object, name: str = "data") -> DataSplits:
     if isinstance(data, DataSplits):
         return data
     if not (isinstance(data, tuple | list) and len(data) == 2):
-        raise DataError(f"{name}: give training and test data as a pair, not {type(data).__name__}")
+        what = f"{len(data)} parts" if isinstance(data, tuple | list) else type(data).__name__
+        raise DataError(f"{name}: give training and test data as a pair, not {what}")
     training, testing = (_items(part, name) for part in data)
     count = _count(training, name)
     first, second, third = split_positions(count, name, _image_set(training, torch.tensor([0]), name).image_bytes)
@@ -38,7 +39,8 @@ def as_splits(data: object, name: str = "data") -> DataSplits:
     everything = torch.arange(_count(testing, name))
     test = partial(_image_set, testing, everything, name)
     learning = partial(_first_images, training, third, name)
-    return DataSplits(calibration, search, test, name, _classes(training, calibration, search), learning)
+    classes, counted = _classes(training, calibration, search)
+    return DataSplits(calibration, search, test, name, classes, learning, counted)
 
 
 def _first_images(items: Any, positions: Tensor, name: str, count: int) -> ImageSet | None:
@@ -58,7 +60,7 @@ def _items(part: Any, name: str) -> Any:
     if isinstance(part, np.ndarray | Tensor):
         part = (part,)
     if isinstance(part, tuple) and len(part) in (1, 2):
-        arrays = _Arrays(torch.as_tensor(array) for array in part)
+        arrays = _Arrays(_tensor(array, name) for array in part)
         if len({len(array) for array in arrays if array.dim()}) != 1:
             raise DataError(f"{name}: images and targets differ in number; give one target an image")
         return arrays
@@ -83,8 +85,16 @@ def _image_set(items: Any, positions: Tensor, name: str) -> ImageSet:
     if not all(isinstance(row, tuple | list) and len(row) == 2 for row in rows):
         raise DataError(f"{name}: an item of the data set is not a pair (image, target); let it give pairs")
     images, targets = ([row[i] for row in rows] for i in (0, 1))
-    stacked = (_stack(map(_channels_first, images), name), _stack(map(torch.as_tensor, targets), name))
+    stacked = (_stack(map(_channels_first, images), name), _stack((_tensor(target, name) for target in targets), name))
     return _of_arrays(_Arrays(stacked), name)
+
+
+def _tensor(array: Any, name: str) -> Tensor:
+    try:
+        return torch.as_tensor(array)
+    except (RuntimeError, TypeError, ValueError):
+        kind = getattr(array, "dtype", type(array).__name__)
+        raise DataError(f"{name}: images and targets must be numbers, got {kind}; number the classes from 0") from None
 
 
 def _stack(tensors: Iterable[Tensor], name: str) -> Tensor:
@@ -112,6 +122,8 @@ def _of_arrays(arrays: _Arrays, name: str) -> ImageSet:
 def _whole(targets: Tensor, name: str) -> Tensor:
     if targets.is_floating_point() or targets.is_complex():
         raise DataError(f"{name}: class numbers must be whole, got {targets.dtype}; give int64 [N]")
+    if len(targets) and int(targets.min()) < 0:
+        raise DataError(f"{name}: class numbers begin at 0, got {int(targets.min())}; number the classes from 0")
     return targets.long()
 
 
@@ -129,12 +141,15 @@ def _on_byte_scale(images: Tensor, name: str) -> Tensor:
     return rounded.byte() if bool(((scaled - rounded).abs() < 1e-3).all()) else scaled.float()
 
 
-def _classes(items: Any, *sets: ImageSet) -> int | None:
-    """The number of classes that the data set states (torchvision's ``classes``), or else that its labels use."""
+def _classes(items: Any, *sets: ImageSet) -> tuple[int | None, bool]:
+    """The number of classes that the data set states (torchvision's ``classes``), or else that its labels use.
+
+    Beside it, whether it is the labels', which may lack the last classes.
+    """
     if any(part.targets is None or part.targets.dtype != torch.int64 for part in sets):
-        return None
+        return None, False
     stated = getattr(items, "classes", None)
     if isinstance(stated, Sized):
-        return len(stated)
+        return len(stated), False
     whole = [items.labels] if isinstance(items, ImageSet) else [items[1]] if isinstance(items, _Arrays) else []
-    return 1 + max(int(labels.max()) for labels in (*whole, *(part.labels for part in sets)))
+    return 1 + max(int(labels.max()) for labels in (*whole, *(part.labels for part in sets))), True

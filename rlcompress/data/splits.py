@@ -32,6 +32,7 @@ class DataSplits:
         name: of the data set.
         classes: number of classes; labels are 0 to classes - 1. None where the targets are no class numbers.
         load_learning: reads up to so many further training images for learned rounding; None where none are left.
+        counted: whether ``classes`` was counted from the labels, which may lack the last ones.
     """
 
     calibration: ImageSet
@@ -40,6 +41,7 @@ class DataSplits:
     name: str
     classes: int | None
     load_learning: Callable[[int], ImageSet | None] = field(default=lambda _: None)
+    counted: bool = False
 
     @cached_property
     def test(self) -> Images:

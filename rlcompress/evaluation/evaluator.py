@@ -7,7 +7,7 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
-from rlcompress.data import Images
+from rlcompress.data import Images, check_shape
 from rlcompress.errors import DataError
 from rlcompress.evaluation.metrics import metric_of
 from rlcompress.evaluation.score import PerImage, Score
@@ -28,7 +28,7 @@ class Evaluator:
             targets are of the outputs' own kind, the dense network's squared error.
 
     Raises:
-        DataError: the images' channels, the targets or the dense network's outputs do not fit the card or the metric,
+        DataError: the images' shape, the targets or the dense network's outputs do not fit the card or the metric,
             or those outputs are not finite.
         RunError: unknown metric.
     """
@@ -40,6 +40,7 @@ class Evaluator:
         self._dense: list[Tensor] = []
         figures, squares = [], []
         for inputs, targets in self._batches():
+            check_shape(card, inputs.shape[1:])
             outputs = dense(inputs)
             if not bool(outputs.isfinite().all()):
                 raise DataError("the network's outputs are not finite; check its weights and the data's mean and std")

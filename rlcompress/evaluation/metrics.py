@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from rlcompress.errors import DataError, RunError
-from rlcompress.plugins import resolve
+from rlcompress.errors import DataError, RlcompressError, RunError
+from rlcompress.plugins import reason_of, resolve
 
 KL_LIMIT = 1.0
 _LEAST_ERROR = 1e-10  # of a mean square: a perfect image counts as 100 dB
@@ -40,13 +40,21 @@ class Metric:
         """Every image's value: [N] float64.
 
         Raises:
-            DataError: targets are missing or of another kind than the metric wants, or a value is not finite.
+            DataError: targets are missing or of another kind than the metric wants, it fails, or a value is not finite.
         """
         against = dense if self.label_free else targets
         if against is None:
             free = ", ".join(name for name, metric in METRICS.items() if metric.label_free)
             raise DataError(f"metric {self.name} wants labels, but the images have none; choose one of {free}")
-        values = self.per_image(outputs, against)
+        try:
+            values = torch.as_tensor(self.per_image(outputs, against))
+        except RlcompressError:
+            raise
+        except Exception as error:  # a user's function may raise anything
+            raise DataError(
+                f"metric {self.name} failed ({reason_of(error)}); it gets outputs {list(outputs.shape)} and targets "
+                f"{list(against.shape)}, and gives [{len(outputs)}]"
+            ) from None
         if values.shape != outputs.shape[:1] or not bool(values.isfinite().all()):
             raise DataError(
                 f"metric {self.name} must give one finite value an image, [{len(outputs)}], got {list(values.shape)}; "

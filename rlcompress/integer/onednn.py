@@ -26,6 +26,10 @@ class _Conv:
         """In the operator's own layout, which does not depend on the multiplier (read element by element here)."""
         return torch.ops.onednn.qconv_prepack(self.conv.codes, _ONE, 1.0, self.zero_point, *self.geometry, None)
 
+    def __getstate__(self) -> dict[str, object]:
+        """Copies pack their own weight: oneDNN's tensors can be neither copied nor written."""
+        return {name: value for name, value in vars(self).items() if name != "weight"}
+
     def head(self, codes: Tensor) -> tuple[object, ...]:
         """The operator's arguments up to the weight's zero points."""
         codes = codes.contiguous(memory_format=torch.channels_last)

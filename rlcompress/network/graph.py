@@ -47,7 +47,7 @@ def folded_graph(model: nn.Module, example: Tensor) -> fx.GraphModule:
     except Exception as error:  # whatever the user's operators raise
         raise NetworkError(
             f"{type(model).__name__} does not accept an input of shape {tuple(example.shape[1:])} "
-            f"({first_line(error)}); give its shape with --input-shape C,H,W"
+            f"({first_line(error)}); give the shape that it takes with --input-shape C,H,W"
         ) from None
     output = next(iter(graph.graph.output_node().all_input_nodes), None)
     if graph.graph.output_node().args != (output,) or output is None or output.meta["shape"] is None:

@@ -191,9 +191,9 @@ class RunFolder:
     def _check_fresh(self) -> None:
         """Refuse a folder that holds anything but what a search leaves that was killed while it began."""
         begun = (_LOCK, "network.json", "hardware.yaml", "hardware.csv")
-        empty = not self.path.exists() or (
-            self.path.is_dir()
-            and all(path.name.removesuffix(".part") in (*begun, _RUN) for path in self.path.iterdir())
+        _check_no_file(self.path)
+        empty = not self.path.exists() or all(
+            path.name.removesuffix(".part") in (*begun, _RUN) for path in self.path.iterdir()
         )
         if not empty or (self.path / _RUN).exists():
             raise RunError(
@@ -223,7 +223,8 @@ def open_folder(path: Path, name: str, settings: dict[str, Any], *, resume: bool
             raise RunError(f"{path} holds nothing to resume; leave out --resume to begin")
         check_same(path, before, settings)
         return path
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+    _check_no_file(path)
+    if path.exists() and any(path.iterdir()):
         raise RunError(f"{path} is not empty; give a new folder with --out, or go on with it by --resume")
     try:
         path.mkdir(parents=True, exist_ok=True)
@@ -231,6 +232,11 @@ def open_folder(path: Path, name: str, settings: dict[str, Any], *, resume: bool
     except OSError as error:
         raise RunError(f"cannot write to {path} ({reason(error)}); give another folder with --out") from None
     return path
+
+
+def _check_no_file(path: Path) -> None:
+    if path.exists() and not path.is_dir():
+        raise RunError(f"{path} is a file; give a new folder with --out")
 
 
 def check_same(path: Path, before: dict[str, Any], settings: dict[str, Any]) -> None:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.type_aliases import MaybeCallback
 
+from rlcompress.agents import check_agent_file
 from rlcompress.data import DataSplits, Images, ImageSet
 from rlcompress.envs import Outcome, Problem, policy_id
 from rlcompress.errors import HardwareError, RlcompressWarning, RunError
@@ -114,6 +115,8 @@ def _run(
     logger: Logger | None,
 ) -> SearchResult:
     check_method(settings.agent, callback)
+    if settings.agent_from is not None:
+        check_agent_file(settings.agent_from)  # before anything is measured
     started = time.monotonic()
     report = on_progress or (lambda _progress: None)
     torch.manual_seed(settings.seed)

@@ -5,8 +5,10 @@ What is read here is what the same program has just written into a folder that o
 
 import io
 import pickle
+import sys
 from dataclasses import dataclass
 from pathlib import Path
+from types import FunctionType
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -15,6 +17,7 @@ from torch import Tensor, fx, nn
 from torch.fx.node import map_aggregate
 
 from rlcompress.errors import WorkerError
+from rlcompress.plugins import file_of, resolve
 
 _ALIGNMENT = 64  # bytes
 _OBJECT, _TENSORS = "object.pkl", "tensors.bin"
@@ -90,7 +93,9 @@ class _Pickler(pickle.Pickler):
         return place
 
     def reducer_override(self, obj: Any) -> Any:
-        return _reduced_graph(obj) if isinstance(obj, fx.GraphModule) else NotImplemented
+        if isinstance(obj, fx.GraphModule):
+            return _reduced_graph(obj)
+        return _reduced_name(obj) if isinstance(obj, type | FunctionType) else NotImplemented
 
 
 class _Unpickler(pickle.Unpickler):
@@ -122,6 +127,15 @@ def _reduced_graph(module: fx.GraphModule) -> tuple[Any, ...]:
         rows.append((node.op, node.name, node.target, *operands, dict(node.meta)))
     parts = module._parameters, module._buffers, module._modules
     return _rebuilt_graph, (parts, rows, module.training)
+
+
+def _reduced_name(thing: type | FunctionType) -> Any:
+    """A class or function of a file that was imported by its path, or one that its module knows by another name."""
+    path = file_of(thing)
+    if path is not None and "<locals>" not in thing.__qualname__:
+        return resolve, (f"{path}:{thing.__qualname__}", type(thing).__name__, WorkerError)
+    known = getattr(sys.modules.get(thing.__module__), thing.__name__, None)
+    return thing.__name__ if known is thing else NotImplemented  # such as torch.nn.functional.max_pool2d
 
 
 def _referred(argument: Any) -> Any:

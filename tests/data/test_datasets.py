@@ -94,6 +94,9 @@ def test_the_test_images_wait():
         ((BYTES.float() / 127 - 1, LABELS), "leave normalisation to the network's mean and std"),
         ((BYTES, LABELS[:7]), "differ in number"),
         ((BYTES, LABELS.float()), "class numbers must be whole"),
+        ((BYTES, LABELS - 5), "class numbers begin at 0, got -5; number the classes from 0"),
+        ((BYTES, np.full(8, "cat")), "images and targets must be numbers, got <U3; number the classes from 0"),
+        ([(BYTES[0], "cat")] * 8, "images and targets must be numbers, got str"),
         (TensorDataset(BYTES), r"not a pair \(image, target\)"),
         ([(BYTES[0, :, :, : 1 + i % 2], 0) for i in range(8)], "differ in shape"),
         (iter([]), "list_iterator is no data set|tuple_iterator is no data set"),
@@ -110,6 +113,8 @@ def test_errors(training, message):
 def test_something_else_than_a_pair():
     with pytest.raises(DataError, match="mine: give training and test data as a pair, not Tensor"):
         as_splits(BYTES, "mine")
+    with pytest.raises(DataError, match="as a pair, not 3 parts"):
+        as_splits((BYTES, BYTES, BYTES), "mine")
 
 
 def test_a_function_by_its_name(tmp_path, monkeypatch):

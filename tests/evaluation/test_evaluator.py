@@ -108,7 +108,7 @@ def test_images_of_several_sizes():
         ImageSet(torch.full((1, 1, side, side), 51, dtype=torch.uint8), torch.zeros(1, 1, side, side))
         for side in (2, 9)
     )
-    card = replace(CARD, std=(1.0,), metric="psnr")
+    card = replace(CARD, std=(1.0,), metric="psnr", classes=None)
     score = Evaluator(lambda x: x, MixedSizes(parts), card).score(lambda x: x / 2)
     assert score.metric == pytest.approx(20.0)
     assert score.drop == pytest.approx(20 * math.log10(0.5))
@@ -138,11 +138,17 @@ def test_part_of_images_of_several_sizes(indices, sides):
         ImageSet(torch.full((2, 1, side, side), 51, dtype=torch.uint8), torch.zeros(2, 1, side, side))
         for side in (2, 9)
     )
-    card = replace(CARD, std=(1.0,), metric="psnr")
+    card = replace(CARD, std=(1.0,), metric="psnr", classes=None)
     part = Evaluator(lambda x: x, MixedSizes(sets), card).part(indices)
     assert part.score(lambda x: x / 2).images == len(sides)
     shapes = [inputs.shape[-1] for inputs, _ in MixedSizes(sets).part(indices).batches((0.0,), (1.0,)) for _ in inputs]
     assert shapes == sides
+
+
+def test_images_of_another_size_are_refused():
+    card = replace(CARD, input_shape=(1, 1, 2))
+    with pytest.raises(DataError, match=r"images have shape \(1, 1, 1\), but toy takes \(1, 1, 2\)"):
+        Evaluator(table(DENSE), numbered(LABELS), card)
 
 
 def test_outputs_that_are_not_finite_count_as_wrong():

@@ -43,6 +43,7 @@ def test_own_functions():
     def halves(outputs, targets):
         return outputs[:, 0] / 2
 
+    assert metric_of(lambda outputs, _: halves(outputs, _).numpy()).values(LOGITS, LOGITS, LOGITS).tolist() == [4.5, 0]
     metric = metric_of(halves)
     assert (metric.name, metric.unit, metric.higher_is_better) == ("halves", "points", True)
     assert metric.values(LOGITS, LOGITS, LOGITS).tolist() == [4.5, 0.0]
@@ -75,6 +76,13 @@ def test_unknown_metrics(metric, message):
         ("psnr", LOGITS, torch.tensor([0, 1]), r"output has shape \(6,\), but the targets \(\)"),
         ("top1", LOGITS, LOGITS, "accuracy wants class numbers as labels"),
         ("psnr", LOGITS, torch.full_like(LOGITS, torch.nan), "must give one finite value an image"),
+        (
+            lambda outputs: outputs,
+            LOGITS,
+            LOGITS,
+            r"metric <lambda> failed \(.*takes 1 .*\); it gets outputs \[2, 6\] and",
+        ),
+        (lambda outputs, targets: "high", LOGITS, LOGITS, r"metric <lambda> failed \(.*\); .* and gives \[2\]"),
         (lambda outputs, targets: outputs.mean(), LOGITS, LOGITS, r"one finite value an image, \[2\], got \[\]"),
     ],
 )

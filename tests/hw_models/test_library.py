@@ -60,6 +60,7 @@ def test_a_file_is_read(tmp_path):
             "vector: {lanes: 4}\nspeed: 1",
             r"line 14: speed: is no key of a description; mend its name or remove it",
         ),
+        ("clock_mhz: 100", "clock_mhz: yes", r"line 5: clock_mhz: must be a number, no truth value, got True"),
         ("clock_mhz: 100", "clock_mhz: .nan", r"line 5: clock_mhz: .*"),
         ("vector: {lanes: 4}", "vector: {lanes: 4}\ntraffic: {type: mapped}", r"'mapped' needs array.type"),
         ("vector: {lanes: 4}", "vector: {lanes: 4}\nkinds: [conv3d]", r"line 14: kinds.0: Input should be 'conv'"),

@@ -1,3 +1,6 @@
+import copy
+import pickle
+
 import pytest
 import torch
 from torch.nn import functional as F
@@ -21,6 +24,15 @@ def integers(low, high, *shape, seed=0):
 def exact(conv, codes):
     centred = codes.double() - conv.zero_point
     return F.conv2d(centred, conv.codes.double(), None, conv.stride, conv.padding, conv.dilation, conv.groups)
+
+
+@pytest.mark.parametrize("engine", ENGINES, ids=lambda engine: engine.name)
+def test_steps_can_be_copied_and_written(engine):
+    codes = integers(0, 256, 2, 4, 6, 6).to(torch.uint8)
+    step = engine.accumulator(IntegerConv(integers(-127, 128, 3, 4, 3, 3).to(torch.int8), 3, 255))
+    wanted = step(codes.to(engine.code_type))
+    for other in (copy.deepcopy(step), pickle.loads(pickle.dumps(step))):
+        assert torch.equal(other(codes.to(engine.code_type)), wanted)
 
 
 @pytest.mark.parametrize("engine", ENGINES, ids=lambda engine: engine.name)

@@ -9,7 +9,7 @@ import pytest
 
 from rlcompress.envs import Problem
 from rlcompress.errors import RunError
-from rlcompress.searches.folder import RunFolder
+from rlcompress.searches.folder import RunFolder, open_folder
 from tests.searches.test_history import CHOICES, outcome
 
 SETTINGS = {"agent": "random", "seed": 0}
@@ -37,6 +37,14 @@ def test_two_searches_that_begin_together_do_not_share_a_folder(tmp_path: Path, 
     first.release()
     with pytest.raises(RunError, match="is not empty"):
         second.begin({}, problem)
+
+
+def test_a_file_is_no_folder(tmp_path: Path) -> None:
+    (tmp_path / "run").write_text("mine")
+    with pytest.raises(RunError, match=r"run is a file; give a new folder with --out"):
+        RunFolder(tmp_path / "run", SETTINGS)
+    with pytest.raises(RunError, match=r"run is a file; give a new folder with --out"):
+        open_folder(tmp_path / "run", "sweep.json", {}, resume=False)
 
 
 def test_the_lock_of_a_killed_search_is_gone(begun: RunFolder) -> None:

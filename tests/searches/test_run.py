@@ -377,6 +377,14 @@ def test_an_agent_starts_from_another_searchs(
     assert result.evaluations == 8
     with pytest.raises(AgentError, match="chooses among as planned, none, element, filter, but here among"):
         _run(digits, None, agent_from=str(finished[1] / "agent.safetensors"), problem=_OTHER)
+    begun: list[object] = []
+    for path, message in (
+        ("absent", "No such file"),
+        ("policy.json", "give the agent.safetensors that a search wrote"),
+    ):
+        with pytest.raises(AgentError, match=message):
+            _run(digits, None, agent_from=str(finished[1] / path), on_progress=begun.append)
+    assert begun == []
 
 
 @pytest.mark.parametrize(("scored", "fresh"), [(600, 301), (702, 901), (1000, 901)])

@@ -1,13 +1,17 @@
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import torch
-from torch import nn
+from torch import fx, nn
+from torch.nn import functional as F
 
 from rlcompress.candidates.template import quantizable
 from rlcompress.errors import WorkerError
 from rlcompress.network.trace import trace
 from rlcompress.network.weights import build
+from rlcompress.plugins import resolve
 from rlcompress.workers.mapped import from_bytes, read_mapped, to_bytes, write_mapped
 
 TENSORS = {
@@ -62,6 +66,34 @@ def test_graphs_keep_names_meta_data_and_results(name: str, tmp_path: Path) -> N
         assert not after.training
         with torch.no_grad():
             assert torch.equal(before(images), after(images))
+
+
+class Pooled(nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return F.max_pool2d(F.relu(x), 2)
+
+
+def test_functions_that_their_module_knows_by_another_name_go(tmp_path: Path) -> None:
+    write_mapped(fx.symbolic_trace(Pooled()), tmp_path)
+    x = torch.randn(1, 2, 4, 4)
+    assert torch.equal(read_mapped(tmp_path)(x), Pooled()(x))
+
+
+def test_what_a_file_defines_is_found_in_another_process(tmp_path: Path) -> None:
+    file = tmp_path / "own.py"
+    file.write_text(
+        "from torch import nn\n\n\nclass Own(nn.Module):\n    class Inner:\n        pass\n\n\n"
+        "def double(x):\n    return 2 * x\n"
+    )
+    own = [resolve(f"{file}:{name}", "network", WorkerError) for name in ("Own", "Own.Inner", "double")]
+    write_mapped([own[0](), *own], tmp_path)
+    code = (
+        "import sys\nfrom pathlib import Path\nfrom rlcompress.workers.mapped import read_mapped\n"
+        "made, own, inner, double = read_mapped(Path(sys.argv[1]))\n"
+        "assert type(made) is own and own.Inner is inner and double(4) == 8\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_what_cannot_go_is_said_in_one_line(tmp_path: Path) -> None:
