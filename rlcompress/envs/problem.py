@@ -17,7 +17,7 @@ from rlcompress.envs.memory_need import memory_shares
 from rlcompress.envs.outcome import BudgetSpent, Outcome, policy_id
 from rlcompress.envs.settings import TARGETS, ProblemSettings
 from rlcompress.errors import RunError
-from rlcompress.evaluation import Evaluator, FinalScorer, Score, Scorer, Selection, best_of
+from rlcompress.evaluation import Evaluator, FinalScorer, Score, Scorer, Selection, best_of, metric_of
 from rlcompress.hw_models import BatchCost, HardwareModel
 from rlcompress.hw_models import load as load_hardware
 from rlcompress.integer import IntegerNetwork, lower
@@ -37,7 +37,7 @@ from rlcompress.planning import (
 )
 from rlcompress.spec import ChoiceBatch, LayerChoice
 from rlcompress.threads import one_thread
-from rlcompress.workers import WorkerPool
+from rlcompress.workers import WorkerPool, check_can_go
 
 _SENSITIVITY_IMAGES = 128
 
@@ -121,9 +121,12 @@ class Problem:
             workers: processes that batches of policies are spread over.
 
         Raises:
-            RlcompressError: images, network and hardware do not fit together, or the memory is too small for them.
+            RlcompressError: images, network and hardware do not fit together, the memory is too small for them, or
+                network and metric cannot be handed to workers.
         """
         settings = settings or ProblemSettings()
+        if workers > 1:
+            check_can_go((network, metric_of(card.metric)))
         index_bits = _index_bits(hardware, settings)
         if settings.memory is not None:
             return_freed_memory()

@@ -6,6 +6,7 @@ What is read here is what the same program has just written into a folder that o
 import io
 import pickle
 import sys
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from types import FunctionType
@@ -40,6 +41,16 @@ def write_mapped(thing: object, folder: Path) -> None:
         ) from None
     except OSError as error:
         raise WorkerError(f"cannot write to {folder} ({error.strerror}); make room there or use one worker") from None
+
+
+def check_can_go(thing: object) -> None:
+    """Check that an object can be handed to workers, before there is work for them.
+
+    Raises:
+        WorkerError: see `write_mapped`.
+    """
+    with tempfile.TemporaryDirectory(prefix="rlcompress-workers-") as folder:
+        write_mapped(thing, Path(folder))
 
 
 def read_mapped(folder: Path) -> Any:

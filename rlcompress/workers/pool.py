@@ -7,6 +7,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
@@ -14,6 +15,7 @@ from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
 from rlcompress.errors import WorkerError
+from rlcompress.plugins import reason_of
 from rlcompress.workers.mapped import from_bytes, read_mapped, to_bytes, write_mapped
 
 Item = TypeVar("Item")
@@ -183,7 +185,10 @@ def _work(pipe: Connection, folder: str, prepare: Callable[[], None] | None) -> 
 def _answer(pipe: Connection, folder: str, prepare: Callable[[], None] | None) -> None:
     if prepare is not None:
         prepare()
-    function = read_mapped(Path(folder))
+    try:
+        function = read_mapped(Path(folder))
+    except Exception as error:  # the user's own modules may fail here
+        function = partial(_fail, reason_of(error))
     while True:
         try:
             item = pipe.recv()
@@ -197,6 +202,10 @@ def _answer(pipe: Connection, folder: str, prepare: Callable[[], None] | None) -
             pipe.send_bytes(to_bytes(answer))
         except (BrokenPipeError, ConnectionResetError):
             return
+
+
+def _fail(reason: str, _item: object) -> None:
+    raise WorkerError(f"a worker cannot read what it is handed ({reason}); use one worker")
 
 
 def _short(item: object) -> str:

@@ -8,7 +8,7 @@ import torch
 from rlcompress import hw_models
 from rlcompress.data import ImageSet
 from rlcompress.envs import BudgetSpent, Outcome, Problem, ProblemSettings, policy_id
-from rlcompress.errors import RunError
+from rlcompress.errors import RunError, WorkerError
 from rlcompress.evaluation import Score
 from rlcompress.network.thinning import thinned
 from rlcompress.network.trace import trace
@@ -30,6 +30,17 @@ def test_savings_are_against_dense_eight_bits(problem: Problem) -> None:
     policy = problem.space.snapped(problem.space.uniform(4))
     energies = [float(problem.costs(p).energy_uj[0]) for p in (policy, problem.space.uniform(8))]
     assert problem.evaluate(policy, "test").saved_pct == pytest.approx(100 * (1 - energies[0] / energies[1]))
+
+
+def test_what_workers_cannot_be_handed_is_refused_first(digits: Digits) -> None:
+    card = replace(digits.card, metric=lambda outputs, labels: outputs[:, 0])
+    begun: list[tuple[int, int]] = []
+    with pytest.raises(WorkerError, match=r"cannot be handed to workers: .*lambda"):
+        Problem.of(
+            digits.network, card, digits.splits, hw_models.load("npu_int8"),
+            on_progress=lambda done, of: begun.append((done, of)), workers=2,
+        )  # fmt: skip
+    assert begun == []
 
 
 def test_channels_are_rounded_as_asked_or_as_the_accelerator_asks(digits: Digits) -> None:

@@ -36,3 +36,14 @@ class Task:
             return False
         mark.touch()
         return True
+
+
+class Unreadable(Task):
+    """Cannot be made again in another process."""
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _missing, ()
+
+
+def _missing() -> None:
+    raise ModuleNotFoundError("No module named 'mine'")

@@ -11,7 +11,7 @@ import torch
 
 from rlcompress.errors import DataError, WorkerError
 from rlcompress.workers import WorkerPool
-from tests.workers.functions import Task
+from tests.workers.functions import Task, Unreadable
 
 _ROOT = Path(__file__).parents[2]
 Pool = WorkerPool[tuple[str, int], tuple[int, float]]
@@ -54,6 +54,13 @@ def test_errors_are_raised_here(pool: Pool) -> None:
     with pytest.raises(DataError, match="number 5 is odd"):
         sums(pool, [("", 4), ("fail", 5), ("", 6)])
     assert sums(pool, [("", 3)]) == [13.0]
+
+
+def test_what_a_worker_cannot_read_is_said(tmp_path: Path) -> None:
+    message = r"a worker cannot read what it is handed \(No module named 'mine'\); use one worker"
+    with WorkerPool(Unreadable(torch.ones(1), tmp_path), 2, folder=tmp_path) as two:
+        with pytest.raises(WorkerError, match=message):
+            sums(two, [("", 1), ("", 2)])
 
 
 def test_stopping_early_leaves_the_pool_usable(pool: Pool) -> None:
