@@ -58,9 +58,9 @@ def test_errors_are_raised_here(pool: Pool) -> None:
 
 def test_what_a_worker_cannot_read_is_said(tmp_path: Path) -> None:
     message = r"a worker cannot read what it is handed \(No module named 'mine'\); use one worker"
-    with WorkerPool(Unreadable(torch.ones(1), tmp_path), 2, folder=tmp_path) as two:
-        with pytest.raises(WorkerError, match=message):
-            sums(two, [("", 1), ("", 2)])
+    two = WorkerPool(Unreadable(torch.ones(1), tmp_path), 2, folder=tmp_path)
+    with two, pytest.raises(WorkerError, match=message):
+        sums(two, [("", 1), ("", 2)])
 
 
 def test_stopping_early_leaves_the_pool_usable(pool: Pool) -> None:
