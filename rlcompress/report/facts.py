@@ -55,6 +55,7 @@ def measurement_facts(data: RunData) -> Facts:
         "seed": str(settings.seed),
         "evaluations": str(result.evaluations if result else len(data.history)),
         "time": f"{result.seconds:.0f} s" if result else "",
+        "not compressed": "; ".join(data.run.uncompressed),
         "intervals": "95 %; of drops paired by image, of top-1 Wilson's; costs are modelled, without sampling error",
     }
     return {key: value for key, value in facts.items() if value} | _other_settings(data)

@@ -82,6 +82,7 @@ class Run(Record):
     metric: MetricName = MetricName()
     images: dict[str, int] = Field(default_factory=dict)
     input: dict[str, Any] = Field(default_factory=dict)
+    uncompressed: tuple[str, ...] = ()
     command: str | None = None
 
 

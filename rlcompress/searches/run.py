@@ -218,6 +218,7 @@ def _inputs(problem: Problem, card: NetworkCard, data: DataSplits, settings: Sea
         "data": {"name": data.name, "sha256": data.fingerprint},
         "metric": {"name": metric.name, "label": metric.label, "unit": metric.unit},
         "images": images,
+        "uncompressed": problem.network.doubts,
     }
 
 

@@ -209,3 +209,13 @@ def test_clustered_weights_are_shown_as_such() -> None:
     choices = {spec.name: choice for spec in specs if spec.compressible}
     assert "W4c" in energy_report("digits_cnn", specs, hw_models.load("ethosu55_256"), choices)
     assert in_words(choice) == "dense, W4 clustered A8"
+
+
+def test_what_is_not_compressed_is_said(make_run: MakeRun) -> None:
+    folder = make_run()
+    assert "not compressed" not in _page(folder).text
+    said = ["costs leave out 'gru'; savings are those of the rest of the network"]
+    (folder / "run.json").write_text(
+        json.dumps({**json.loads((folder / "run.json").read_text()), "uncompressed": said})
+    )
+    assert f"not compressed {said[0]}" in _page(folder).text
