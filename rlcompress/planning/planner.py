@@ -20,7 +20,9 @@ Error = Callable[[ChoiceBatch], Floats]
 
 _SWEEPS = 4
 _WEIGHTS = np.geomspace(300.0, 0.03, 40)  # of the relative proxy error against the logarithm of the cost
-_HALVINGS = 4
+_TRIALS = 2  # of weights between two stops
+_SHARES = (0.1, 0.9)  # of the way between them that a trial keeps from either
+_APART = 3.0  # weights and errors of the path's ends and of what would come behind them
 _BOLDEST, _MOST_CAREFUL, _STEP = 0.3, 1e-4, 1.25  # relative proxy errors of rungs, and the ratio of two in a row
 _AHEAD = 2  # visits looked at together after a change, twice as many each time that nothing changes
 _LEAST_CHANGE = 1e-9  # of the cost's logarithm, or of the error's part; sums differ from batch to batch by less
@@ -42,6 +44,22 @@ class _Stop:
     plan: ChoiceBatch
     weight: float = np.inf
     costs: list[Floats] = field(default_factory=list)
+
+
+class _Point(NamedTuple):
+    """A weight, and the error of the plan that it makes."""
+
+    weight: float
+    error: float
+
+    def farther(self) -> "_Point":
+        """What a bolder plan might be."""
+        return _Point(self.weight / _APART, self.error * _APART)
+
+    def weight_towards(self, bolder: "_Point", limit: float) -> float:
+        """The weight whose plan has the error of the limit, by a straight line between logarithms."""
+        share = np.log(limit / self.error) / max(_TINY, np.log(bolder.error / self.error))
+        return float(self.weight * (bolder.weight / self.weight) ** np.clip(share, *_SHARES))
 
 
 class Planner:
@@ -88,8 +106,8 @@ class Planner:
     def within(self, limit: float, error: Error | None = None, fronts: Fronts | None = None) -> ChoiceBatch:
         """A cheap plan whose error is at most ``limit``, or the most careful plan if there is none.
 
-        Of two the cheaper: one from the path, whose weight is refined by bisection and whose gaps, as it is a convex
-        hull, are filled (`filled`); and one from a rung, see `_rungs`.
+        Of two the cheaper: one from the path, whose weight is refined by interpolation and whose gaps, as it is a
+        convex hull, are filled (`filled`); and one from a rung, see `_rungs`.
 
         Args:
             limit: of the error.
@@ -135,18 +153,22 @@ class Planner:
 
     def _from_path(self, limit: float, error: Error, fronts: Fronts) -> ChoiceBatch:
         """Beginning with the last plan of the path that is within the limit."""
-        allowed = np.flatnonzero(error(joined(self.path)) <= limit)
-        stop = self._stops[int(allowed[-1]) if len(allowed) else 0]
+        errors = error(joined(self.path)).clip(_TINY)
+        allowed = np.flatnonzero(errors <= limit)
+        place = int(allowed[-1]) if len(allowed) else 0
+        stop, last = self._stops[place], place + 1 == len(self._stops)
         fronts.update(self._fronts(stop, error))
-        plan, high = stop.plan, stop.weight
-        low = high / 3.0
-        for _ in range(_HALVINGS):
-            weight = float(np.sqrt(low * high))
+        plan, weight = stop.plan, stop.weight if place else _APART * float(_WEIGHTS[0])
+        within = _Point(weight, float(errors[place]))
+        beyond = within.farther() if last else _Point(self._stops[place + 1].weight, float(errors[place + 1]))
+        for _ in range(_TRIALS):
+            weight = within.weight_towards(beyond, limit)
             trial = self.descend(plan, weight, error, fronts)
-            if error(trial)[0] <= limit:
-                plan, high = trial, weight
+            point = _Point(weight, max(_TINY, float(error(trial)[0])))
+            if point.error <= limit:
+                plan, within = trial, point
             else:
-                low = weight
+                beyond = point
         return self.filled(plan, limit, error, fronts)
 
     def filled(
