@@ -181,11 +181,11 @@ class Planner:
         if any do.
         """
         error, fronts = error or self.error, {} if fronts is None else fronts
-        while (filled := self._filled_once(plan, limit, error, fronts)) is not plan:
-            plan = filled
-        return plan
+        if error(plan)[0] > limit:
+            plan = self._changed(plan, limit, error, fronts)
+        return self._changed(plan, limit, error, fronts)
 
-    def _filled_once(self, plan: ChoiceBatch, limit: float, error: Error, fronts: Fronts) -> ChoiceBatch:
+    def _changed(self, plan: ChoiceBatch, limit: float, error: Error, fronts: Fronts) -> ChoiceBatch:
         """The plan changed until it is within the limit, or until nothing that seemed worth a change still is.
 
         A visit's worth is what it was when it was last looked at; the most promising one is looked at again before its
