@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from rlcompress.data import DataSplits
     from rlcompress.network.cards import InputFormat, NetworkCard
 
-_COMPARED = tuple(f"{name}{end}" for name in ("drop", "agreement", "kl", "logit_mse") for end in ("", "_error"))
+_COMPARED = tuple(
+    f"{name}{end}" for name in ("drop", "expected_drop", "agreement", "kl", "logit_mse") for end in ("", "_error")
+)
 """Figures that need a network to compare with."""
 
 
@@ -114,6 +116,7 @@ def _table(figures: dict[str, Any], metric: "evaluation.Metric", title: str) -> 
     titles = {
         "metric": f"{metric.label} ({metric.unit})",
         "drop": f"{metric.unit} lost",
+        "expected_drop": "expected to be lost",
         "agreement": "agreement %",
         "kl": "KL",
         "logit_mse": "output MSE",

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from rlcompress.data import Images, check_shape
 from rlcompress.errors import DataError
-from rlcompress.evaluation.metrics import metric_of
+from rlcompress.evaluation.metrics import metric_of, temperature
 from rlcompress.evaluation.score import PerImage, Score
 from rlcompress.network.cards import NetworkCard
 
@@ -38,17 +38,20 @@ class Evaluator:
         self.metric = metric_of(card.metric)
         self._images, self._card = images, card
         self._dense: list[Tensor] = []
-        figures, squares = [], []
+        labels, squares = list[Tensor | None](), []
         for inputs, targets in self._batches():
             check_shape(card, inputs.shape[1:])
             outputs = dense(inputs)
             if not bool(outputs.isfinite().all()):
                 raise DataError("the network's outputs are not finite; check its weights and the data's mean and std")
-            figures.append(PerImage.of(self.metric, outputs, outputs, targets))
+            self.metric.values(outputs, targets, outputs)  # whether they fit
+            labels.append(targets)
             if targets is not None and targets.shape == outputs.shape:
                 squares.append((outputs - targets).square().flatten())
             self._dense.append(outputs)
-        self._dense_figures = PerImage.cat(figures)
+        self._temperature = self._fitted_temperature(labels)
+        figures = (self._figures(*of) for of in zip(self._dense, self._dense, labels, strict=True))
+        self._dense_figures = PerImage.cat(list(figures))
         if squares:
             self.error_scale = float(torch.cat(squares).nanmean())
         else:
@@ -88,10 +91,20 @@ class Evaluator:
     def per_image(self, network: nn.Module) -> PerImage:
         """A network's figures image by image, in the images' order."""
         parts = [
-            PerImage.of(self.metric, network(inputs).nan_to_num_(), dense, targets)
+            self._figures(network(inputs).nan_to_num_(), dense, targets)
             for (inputs, targets), dense in zip(self._batches(), self._dense, strict=True)
         ]
         return PerImage.cat(parts)
+
+    def _figures(self, outputs: Tensor, dense: Tensor, targets: Tensor | None) -> PerImage:
+        return PerImage.of(self.metric, outputs, dense, targets, self._temperature)
+
+    def _fitted_temperature(self, labels: list[Tensor | None]) -> float | None:
+        """Of the dense network; None where images have no classes."""
+        known = [part for part in labels if part is not None and part.dtype == torch.int64]
+        if self.metric.expected is None or len(known) < len(labels):
+            return None
+        return temperature(torch.cat(self._dense), torch.cat(known))
 
     def _batches(self) -> Iterator[tuple[Tensor, Tensor | None]]:
         return self._images.batches(self._card.mean, self._card.std)

@@ -4,12 +4,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from rlcompress.errors import DataError, RlcompressError, RunError
 from rlcompress.plugins import reason_of, resolve
 
 KL_LIMIT = 1.0
+_TEMPERATURES = [2.0 ** (step / 8) for step in range(-16, 25)]
 _LEAST_ERROR = 1e-10  # of a mean square: a perfect image counts as 100 dB
 
 PerImage = Callable[[Tensor, Tensor], Tensor]
@@ -27,6 +29,8 @@ class Metric:
         label: for tables.
         higher_is_better: False for errors.
         label_free: whether the dense network's outputs take the place of targets.
+        expected: (outputs [N, K], probabilities of the classes [N, K]) -> the values [N] to be expected where classes
+            were drawn by them; None where that is not known.
     """
 
     name: str
@@ -35,6 +39,7 @@ class Metric:
     label: str
     higher_is_better: bool = True
     label_free: bool = False
+    expected: PerImage | None = None
 
     def values(self, outputs: Tensor, targets: Tensor | None, dense: Tensor) -> Tensor:
         """Every image's value: [N] float64.
@@ -72,6 +77,24 @@ def top5(outputs: Tensor, targets: Tensor) -> Tensor:
     """100 where the class is among the network's first five choices, else 0."""
     first = _scores(outputs, targets).topk(min(5, outputs.shape[1]), dim=1).indices
     return 100.0 * (first == targets[:, None]).any(1)
+
+
+def expected_top1(outputs: Tensor, probabilities: Tensor) -> Tensor:
+    """What `top1` is to be expected to be: 100 times the probability of the network's first choice."""
+    return 100.0 * probabilities.gather(1, outputs.argmax(1, keepdim=True))[:, 0]
+
+
+def expected_top5(outputs: Tensor, probabilities: Tensor) -> Tensor:
+    """What `top5` is to be expected to be: 100 times the probability of the network's first five choices."""
+    return 100.0 * probabilities.gather(1, outputs.topk(min(5, outputs.shape[1]), dim=1).indices).sum(1)
+
+
+def temperature(outputs: Tensor, labels: Tensor) -> float:
+    """What outputs [N, K] are divided by for their softmax to tell classes as surely as they are right.
+
+    That of least cross-entropy on a grid (Guo et al., On calibration of modern neural networks, ICML 2017).
+    """
+    return min(_TEMPERATURES, key=lambda of: float(F.cross_entropy(outputs / of, labels)))
 
 
 def psnr(outputs: Tensor, targets: Tensor) -> Tensor:
@@ -123,8 +146,8 @@ def _maps(outputs: Tensor, targets: Tensor) -> Tensor:
 METRICS: dict[str, Metric] = {
     metric.name: metric
     for metric in (
-        Metric("top1", "points", top1, "top-1"),
-        Metric("top5", "points", top5, "top-5"),
+        Metric("top1", "points", top1, "top-1", expected=expected_top1),
+        Metric("top5", "points", top5, "top-5", expected=expected_top5),
         Metric("psnr", "dB", psnr, "PSNR"),
         Metric("epe", "px", end_point_error, "end-point error", higher_is_better=False),
         Metric("agreement", "points", agreement, "agreement", label_free=True),

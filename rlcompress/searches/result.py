@@ -37,6 +37,7 @@ class FrontEntry:
         energy_saved_pct: against dense 8 bits.
         drop_search: lost of the metric, in its unit, against the pretrained network on the same search images.
         drop_search_error: its standard error.
+        drop_likely: what it is judged by, see `rlcompress.searches.selection.final_drops`.
         drop_test: lost on the test images.
         drop_test_error: its standard error.
         images_test: how many those are.
@@ -48,6 +49,7 @@ class FrontEntry:
     energy_saved_pct: float
     drop_search: float
     drop_search_error: float
+    drop_likely: float
     drop_test: float
     drop_test_error: float
     images_test: int
@@ -55,7 +57,7 @@ class FrontEntry:
 
     def row(self) -> dict[str, Any]:
         """The entry as a row of front.csv and the ``best`` of result.json."""
-        drops = ("drop_search", "drop_search_error", "drop_test", "drop_test_error")
+        drops = ("drop_search", "drop_search_error", "drop_likely", "drop_test", "drop_test_error")
         rest = ("energy_saved_pct", *drops, "images_test")
         return {**asdict(self.figures), **{key: getattr(self, key) for key in rest}}
 

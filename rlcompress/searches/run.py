@@ -165,7 +165,7 @@ def _concluded(
     ranked = pareto(saved, drops)
     front = []
     for i in ranked:
-        front.append(_entry(problem, chosen[i], scores[i], tested.score(networks[i])))
+        front.append(_entry(problem, chosen[i], scores[i], float(drops[i]), tested.score(networks[i])))
         report(Progress("test", len(front), len(ranked)))
     if folder is not None:
         folder.save_front(front)
@@ -291,7 +291,7 @@ def finished(
     return chosen, {i: networks.get(i) or problem.final(chosen[i].choices) for i in front}, scores, drops
 
 
-def _entry(problem: Problem, outcome: Outcome, search: Score, test: Score) -> FrontEntry:
+def _entry(problem: Problem, outcome: Outcome, search: Score, likely: float, test: Score) -> FrontEntry:
     return FrontEntry(
         id=policy_id(outcome.choices),
         figures=Figures(
@@ -303,6 +303,7 @@ def _entry(problem: Problem, outcome: Outcome, search: Score, test: Score) -> Fr
         energy_saved_pct=_energy_saved_pct(problem, outcome),
         drop_search=search.drop,
         drop_search_error=search.drop_error,
+        drop_likely=likely,
         drop_test=test.drop,
         drop_test_error=test.drop_error,
         images_test=test.images,

@@ -6,79 +6,33 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rlcompress.envs import Outcome
-from rlcompress.evaluation import Score
-
-_MILD_POINTS = 5.0
-_SPREAD = 0.4  # points between what a policy truly loses and what its error says, see docs/results.md
-_EXPONENTS = (1.0, 1.25, 1.5, 1.75, 2.0)  # of the drop as a power of the error
-_LEAST_NOISE = 1e-3  # points
-_LEAST_ERROR = 1e-9
+from rlcompress.evaluation import Score, expects, likely_drops
 
 
 def blended_drops(outcomes: Sequence[Outcome]) -> NDArray[np.float64]:
-    """Drops of candidates in points, each blended with what its error predicts: [O]."""
+    """`likely_drops` of candidates in points: [O]."""
     scores = [outcome.score for outcome in outcomes]
-    return _blended(np.array([score.drop for score in scores]), scores, scores)
+    return likely_drops(np.array([score.drop for score in scores]), scores, scores)
 
 
 def final_drops(finals: Sequence[tuple[Score, Score]], candidates: Sequence[Score]) -> NDArray[np.float64]:
     """Drops that final networks are judged by, in points: [F].
 
-    Each is the `cautious_drop`, or that blended with what its error predicts where this is more: where many final
-    networks are measured on few images, one that seems to lose little is mostly lucky (docs/results.md).
+    Each is the likely drop, by what was measured on fresh images and by what was to be expected on them. Where nothing
+    tells what was to be expected, it is the `cautious_drop`, or that blended with what its error predicts where this is
+    more: where many final networks are measured on few images, one that seems to lose little is mostly lucky
+    (docs/results.md).
 
     Args:
         finals: scores on fresh images and on those that candidates were scored on.
-        candidates: whose errors and drops say, with those of the finals, how the two go together.
+        candidates: who say, with the finals, how drops go together with the rest.
     """
-    fresh, measured = [score for score, _ in finals], np.array([cautious_drop(*scores) for scores in finals])
-    return np.maximum(measured, _blended(measured, fresh, [*fresh, *candidates]))
-
-
-def _blended(drops: NDArray[np.float64], scores: Sequence[Score], like: Sequence[Score]) -> NDArray[np.float64]:
-    """Drops shrunk towards what errors predict.
-
-    A drop measured on a thousand images is uncertain by some tenths of a point, and the best of many measured drops
-    is mostly luck. The KL divergence on the same images (without classes: the outputs' error) is less noisy, and the
-    drop nearly a power of it; each measured drop is shrunk towards that prediction by the ratio of the two
-    uncertainties (empirical Bayes). Drops beyond 5 points are left alone.
-
-    Args:
-        drops: [O] in points.
-        scores: of which the drops are.
-        like: whose drops and errors say how the two go together.
-    """
-    predicted, mild, noise = _predicted(_errors(scores), like), drops <= _MILD_POINTS, _noise(scores)
-    if predicted is None or not mild.any():
-        return drops
-    spread = max(_SPREAD**2, float((np.square(drops - predicted) - np.square(noise))[mild].mean()))
-    trust = spread / (spread + np.square(noise))
-    return np.asarray(np.where(mild, trust * drops + (1.0 - trust) * predicted, drops))
-
-
-def _predicted(errors: NDArray[np.float64], like: Sequence[Score]) -> NDArray[np.float64] | None:
-    """Drops by the power of the error that fits those of scores best (weighted least squares), None without any."""
-    known, given = _errors(like), np.array([score.drop for score in like])
-    fitting = (given <= _MILD_POINTS) & (known > _LEAST_ERROR)
-    if not fitting.any():
-        return None
-    known, given, weight = known[fitting], given[fitting], (1.0 / (_noise(like) ** 2 + _SPREAD**2))[fitting]
-
-    def fitted(exponent: float) -> tuple[float, float, float]:
-        power = known**exponent
-        slope = float((weight * power * given).sum() / (weight * power**2).sum())
-        return float((weight * (given - slope * power) ** 2).sum()), slope, exponent
-
-    _, slope, exponent = min(fitted(exponent) for exponent in _EXPONENTS)
-    return slope * np.maximum(errors, 0.0) ** exponent
-
-
-def _errors(scores: Sequence[Score]) -> NDArray[np.float64]:
-    return np.array([score.logit_mse if score.kl is None else score.kl for score in scores])
-
-
-def _noise(scores: Sequence[Score]) -> NDArray[np.float64]:
-    return np.array([max(score.drop_error, _LEAST_NOISE) for score in scores])
+    fresh = [score for score, _ in finals]
+    like = [*fresh, *candidates]
+    if expects(like):
+        return likely_drops(np.array([score.drop for score in fresh]), fresh, like)
+    measured = np.array([cautious_drop(*scores) for scores in finals])
+    return np.maximum(measured, likely_drops(measured, fresh, like))
 
 
 def cautious_drop(fresh: Score, scored: Score) -> float:

@@ -78,8 +78,9 @@ def summary_of(result: "SearchResult") -> Summary:
         ),
         rows=rows,
         caption=(
-            f"{metric.unit} lost: {best.drop_search:.2f} on search images, {best.drop_test:.2f} on "
-            f"{best.images_test} test images; {metric.label} of dense rows is the pretrained network's own"
+            f"{metric.unit} lost: {best.drop_search:.2f} on search images, where {best.drop_likely:.2f} are likely, "
+            f"{best.drop_test:.2f} on {best.images_test} test images; {metric.label} of dense rows is the pretrained "
+            "network's own"
         ),
     )
 

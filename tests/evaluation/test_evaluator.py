@@ -57,6 +57,32 @@ def test_score_by_hand():
     assert score.images == 5
 
 
+def test_the_drop_to_be_expected():
+    """Outputs of three classes, of which the dense network may be as sure as it is right, on 3,000 images."""
+    generator = torch.Generator().manual_seed(0)
+    sure = torch.randn(3000, 3, generator=generator)
+    labels = torch.multinomial(sure.softmax(1), 1, generator=generator)[:, 0]
+    other = sure + 0.5 * torch.randn(3000, 3, generator=generator)
+    images = ImageSet(torch.zeros(3000, 1, 1, 1, dtype=torch.uint8), labels)
+
+    def giving(logits):
+        rows = iter(logits)
+        return lambda x: torch.stack([next(rows) for _ in x])
+
+    one, five = (
+        Evaluator(giving(4 * sure), images, replace(CARD, metric=metric)).score(giving(other))  # four times too sure
+        for metric in ("top1", "top5")
+    )
+    assert one.expected_drop == pytest.approx(one.drop, abs=3 * one.drop_error)
+    assert 0.0 < one.expected_drop_error < one.drop_error / 1.5
+    assert five.expected_drop == pytest.approx(0.0, abs=1e-6)  # of three classes
+
+
+def test_without_classes_nothing_is_to_be_expected():
+    assert evaluator(DENSE, LABELS, "agreement").score(table(OTHER)).expected_drop is None
+    assert evaluator(DENSE, DENSE, "psnr").score(table(OTHER)).expected_drop is None
+
+
 def test_the_dense_network_loses_nothing():
     own = evaluator(DENSE, LABELS)
     assert own.dense == own.score(table(DENSE))

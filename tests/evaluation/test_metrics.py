@@ -5,7 +5,9 @@ import torch
 
 from rlcompress.errors import DataError, RunError
 from rlcompress.evaluation import METRICS, Metric, metric_of
+from rlcompress.evaluation.metrics import temperature
 
+PROBABILITIES = torch.tensor([[0.3, 0.1, 0.2, 0.05, 0.25, 0.1], [0.02, 0.08, 0.1, 0.1, 0.2, 0.5]])
 LOGITS = torch.tensor([[9.0, 8, 7, 6, 5, 4], [0, 1, 2, 3, 4, 5]])
 
 
@@ -19,6 +21,24 @@ def test_accuracies():
     assert values("top5", LOGITS, labels) == [100.0, 100.0]
     assert values("top5", LOGITS, torch.tensor([5, 0])) == [0.0, 0.0]
     assert values("top5", LOGITS[:, :3], torch.tensor([2, 0])) == [100.0, 100.0]
+
+
+def test_what_probabilities_let_expect():
+    labels = torch.multinomial(PROBABILITIES, 200_000, replacement=True, generator=torch.Generator().manual_seed(0))
+    for name in ("top1", "top5"):
+        metric = metric_of(name)
+        expected = metric.expected(LOGITS, PROBABILITIES)
+        for i in range(2):
+            drawn = metric.per_image(LOGITS[i].expand(labels.shape[1], -1), labels[i]).mean()
+            assert expected[i] == pytest.approx(float(drawn), abs=0.3)
+
+
+def test_the_temperature_of_outputs_that_are_too_sure():
+    generator = torch.Generator().manual_seed(0)
+    sure = torch.randn(20_000, 5, generator=generator) * 2
+    labels = torch.multinomial(sure.softmax(1), 1, generator=generator)[:, 0]
+    for true in (0.5, 1.0, 3.0):
+        assert temperature(sure * true, labels) == pytest.approx(true, rel=0.1)
 
 
 def test_psnr_leaves_uncounted_pixels_out_and_clips():

@@ -47,17 +47,20 @@ def test_far_drops_are_left_alone() -> None:
     assert blended_drops([outcome_of(1, 90.0, 80.0, 1.0), outcome_of(2, 10.0, 0.5, 0.5)])[0] == 80.0
 
 
-def test_drops_may_be_a_power_of_the_error() -> None:
-    outcomes = [outcome_of(i, 10.0, 2.0 * (0.1 * i) ** 1.5, 0.1 * i, noise=0.5) for i in range(1, 15)]
-    assert blended_drops(outcomes) == pytest.approx([o.score.drop for o in outcomes], abs=1e-6)
-
-
 def test_a_final_network_that_was_lucky_is_judged_by_its_error() -> None:
     candidates = [outcome_of(i, 10.0, 0.2 * i, 0.1 * i, noise=1.0).score for i in range(1, 20)]
     lucky, unlucky = (replace(candidates[7], drop=drop) for drop in (0.1, 2.5))
     drops = final_drops([(lucky, lucky), (unlucky, unlucky)], candidates)
     assert 0.9 < drops[0] < 1.6
     assert drops[1] == 2.5
+
+
+def test_a_final_network_is_judged_by_what_was_to_be_expected_where_that_is_known() -> None:
+    candidates = [replace(outcome_of(i, 10.0, 0.2 * i, 9.0, noise=1.0).score, expected_drop=0.2 * i) for i in range(20)]
+    lucky, unlucky = (replace(candidates[7], drop=drop) for drop in (0.1, 2.5))
+    scored = replace(candidates[7], drop=9.0)  # candidates were chosen by those images
+    drops = final_drops([(lucky, scored), (unlucky, scored)], candidates)
+    assert 0.9 < drops[0] < 1.4 < drops[1] < 2.0
 
 
 def test_what_many_images_say_of_a_final_network_counts() -> None:
