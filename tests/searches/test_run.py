@@ -379,13 +379,13 @@ def test_an_agent_starts_from_another_searchs(
     with pytest.raises(AgentError, match="chooses among as planned, none, element, filter, but here among"):
         _run(digits, None, agent_from=str(finished[1] / "agent.safetensors"), problem=_OTHER)
     begun: list[object] = []
+    hardware = hw_models.load("scalable_sparse_16x32")
     for path, message in (
         ("absent", "No such file"),
         ("policy.json", "give the agent.safetensors that a search wrote"),
     ):
+        settings = SearchSettings(agent_from=str(finished[1] / path), problem=_PROBLEM)
         with pytest.raises(AgentError, match=message):
-            settings = SearchSettings(agent_from=str(finished[1] / path), problem=_PROBLEM)
-            hardware = hw_models.load("scalable_sparse_16x32")
             run_search(digits.network, digits.card, digits.splits, hardware, settings, on_progress=begun.append)
     assert begun == []
 
