@@ -17,7 +17,7 @@ from rlcompress.envs.memory_need import memory_shares
 from rlcompress.envs.outcome import BudgetSpent, Outcome, policy_id
 from rlcompress.envs.settings import TARGETS, ProblemSettings
 from rlcompress.errors import RunError
-from rlcompress.evaluation import Evaluator, FinalScorer, Score, Scorer, Selection, best_of, metric_of
+from rlcompress.evaluation import Evaluator, FinalScorer, Score, Scorer, Selection, best_of, likely_drops, metric_of
 from rlcompress.hw_models import BatchCost, HardwareModel
 from rlcompress.hw_models import load as load_hardware
 from rlcompress.integer import IntegerNetwork, lower
@@ -330,7 +330,8 @@ class Problem:
             saved_pct=100.0 * (1.0 - float(np.exp(self.log_cost(policy)[0]))),
             score=score,
         )
-        self.surrogate.learn(policy, self.measured_error(score), score.drop)
+        drops = likely_drops([known.score for known in self.outcomes.values()])
+        self.surrogate.learn(policy, self.measured_error(score), drops)
         if self.on_outcome is not None:
             self.on_outcome(outcome)
 

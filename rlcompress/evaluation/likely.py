@@ -23,7 +23,9 @@ _ERROR_SPREAD = 0.4  # points
 _ERROR_EXPONENTS = (1.0, 1.25, 1.5, 1.75, 2.0)
 
 
-def likely_drops(drops: Floats, scores: Sequence[Score], like: Sequence[Score]) -> Floats:
+def likely_drops(
+    scores: Sequence[Score], like: Sequence[Score] | None = None, measured: Floats | None = None
+) -> Floats:
     """Measured drops shrunk towards what is predicted for them, in points: [O].
 
     A drop measured on a thousand images is uncertain by some tenths of a point, and the best of many measured drops
@@ -33,10 +35,13 @@ def likely_drops(drops: Floats, scores: Sequence[Score], like: Sequence[Score]) 
     Bayes). Drops beyond 5 points are left alone.
 
     Args:
-        drops: [O] in points.
-        scores: of which the drops are.
-        like: whose drops say, with what was expected or with their errors, how the two go together.
+        scores: of O policies.
+        like: whose drops say, with what was expected or with their errors, how the two go together; None for the scores
+            themselves.
+        measured: [O] in points, in place of the scores' own drops.
     """
+    like = scores if like is None else like
+    drops = _measured(scores) if measured is None else measured
     if not len(drops):
         return drops
     noise, mild = _noise(scores), drops <= _MILD_POINTS

@@ -40,19 +40,25 @@ class Surrogate:
         self._proxy, self._variance, self._corrects = proxy, variance, corrects
         self._causes: list[Floats] = []
         self._errors: list[float] = []
-        self._drops: list[float] = []
+        self._drops: Floats = np.zeros(0)
         self._covariance: Floats = _prior(len(proxy.weight))
         self._precision = np.linalg.inv(self._covariance)
         self._mean = np.zeros(len(self._covariance))
         self._fitted = 0
 
-    def learn(self, policy: ChoiceBatch, error: float, drop: float) -> None:
-        """Take in an evaluation of a batch of one: an error that grows with the drop, and the drop in points."""
+    def learn(self, policy: ChoiceBatch, error: float, drops: Floats) -> None:
+        """Take in an evaluation of a batch of one.
+
+        Args:
+            policy: what was evaluated.
+            error: measured, of a kind that grows with the drop.
+            drops: in points, of this evaluation and of all before it, as they are seen now.
+        """
         causes = self._proxy.by_factor(policy)[0] / self._variance
         measured = error if self._corrects else float(causes.sum())
         self._causes.append(causes)
         self._errors.append(max(measured, _TINY))
-        self._drops.append(max(0.0, drop))
+        self._drops = np.maximum(0.0, drops)
 
     def error(self, batch: ChoiceBatch, parameters: Floats | None = None) -> Floats:
         """Predicted error of the kind that is measured: [B]; with ``parameters``, by those of `sampled`."""
@@ -66,7 +72,7 @@ class Surrogate:
 
     def drop_at(self, error: Floats) -> Floats:
         """Drop in points that policies of a relative logit error [B] are predicted to have: [B]."""
-        known, drops = np.array(self._errors), np.array(self._drops)
+        known, drops = np.array(self._errors), self._drops
         distance = np.log((error[:, None] + _TINY) / (known + _TINY)) / _KERNEL_WIDTH
         weight = np.exp(-0.5 * np.square(distance)) / (known + _TINY)
         prior = _PRIOR_WEIGHT / (error + _TINY)

@@ -13,7 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 from rlcompress.data import DataSplits
 from rlcompress.envs import Outcome, Problem, ProblemSettings, policy_id
 from rlcompress.errors import RunError
-from rlcompress.evaluation import Score
+from rlcompress.evaluation import Score, likely_drops
 from rlcompress.files import LimitError, parse_json, read_text, write_atomic
 from rlcompress.hw_models import HardwareModel
 from rlcompress.network.cards import NetworkCard
@@ -22,7 +22,7 @@ from rlcompress.searches.finals import judged
 from rlcompress.searches.methods import check_method, propose
 from rlcompress.searches.run import Progress, evaluator_of, fresh_search_images
 from rlcompress.searches.score_store import ScoreStore
-from rlcompress.searches.selection import best_within, blended_drops, pareto
+from rlcompress.searches.selection import best_within, pareto
 from rlcompress.searches.settings import SearchSettings
 from rlcompress.searches.watch import Watch
 from rlcompress.threads import one_thread
@@ -253,7 +253,7 @@ def _seconds_an_evaluation(problem: Problem) -> float:
 
 def hypervolume(outcomes: Sequence[Outcome]) -> float:
     """Area of (percent saved, points of drop below 5) that policies dominate, as a share of the whole."""
-    drops = np.clip(blended_drops(outcomes), 0.0, WORST_DROP)
+    drops = np.clip(likely_drops([outcome.score for outcome in outcomes]), 0.0, WORST_DROP)
     saved = np.clip([outcome.saved_pct for outcome in outcomes], 0.0, 100.0)
     front = pareto(saved, drops)
     area, ceiling = 0.0, WORST_DROP

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rlcompress.envs import Outcome
-from rlcompress.evaluation import Score
-from rlcompress.searches.selection import blended_drops, final_drops, pareto
+from rlcompress.evaluation import Score, likely_drops
+from rlcompress.searches.selection import final_drops, pareto
 
 Measure = Callable[[list[int]], Iterable[tuple[Score, Score]]]
 """Positions of outcomes -> scores of their final networks, on fresh images and on those of the candidates."""
@@ -35,8 +35,8 @@ def judged(outcomes: Sequence[Outcome], goals: Sequence[float], share: float, me
 
     For each allowed drop the policies are chosen that promise the largest expected improvement of what is saved within
     it (Mockus, 1978), some at a time, each being believed to lose what is predicted until it is known (the "kriging
-    believer" of Ginsbourger, Le Riche & Carraro, 2010). A prediction is the blended drop times the ratio of measured to
-    predicted drops of final networks like it. Then come policies over the whole front, and that of least blended drop.
+    believer" of Ginsbourger, Le Riche & Carraro, 2010). A prediction is the likely drop times the ratio of measured to
+    predicted drops of final networks like it. Then come policies over the whole front, and that of least likely drop.
 
     Args:
         outcomes: the evaluated policies.
@@ -44,7 +44,8 @@ def judged(outcomes: Sequence[Outcome], goals: Sequence[float], share: float, me
         share: of a candidate's drop that its final network is expected to lose, before any is known.
         measure: makes and measures final networks.
     """
-    predicted, candidates = blended_drops(outcomes), [outcome.score for outcome in outcomes]
+    candidates = [outcome.score for outcome in outcomes]
+    predicted = likely_drops(candidates)
     saved = np.array([outcome.saved_pct for outcome in outcomes])
     scores: dict[int, tuple[Score, Score]] = {}
     drops: dict[int, float] = {}

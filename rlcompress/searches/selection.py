@@ -5,14 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from rlcompress.envs import Outcome
 from rlcompress.evaluation import Score, expects, likely_drops
-
-
-def blended_drops(outcomes: Sequence[Outcome]) -> NDArray[np.float64]:
-    """`likely_drops` of candidates in points: [O]."""
-    scores = [outcome.score for outcome in outcomes]
-    return likely_drops(np.array([score.drop for score in scores]), scores, scores)
 
 
 def final_drops(finals: Sequence[tuple[Score, Score]], candidates: Sequence[Score]) -> NDArray[np.float64]:
@@ -30,9 +23,9 @@ def final_drops(finals: Sequence[tuple[Score, Score]], candidates: Sequence[Scor
     fresh = [score for score, _ in finals]
     like = [*fresh, *candidates]
     if expects(like):
-        return likely_drops(np.array([score.drop for score in fresh]), fresh, like)
+        return likely_drops(fresh, like)
     measured = np.array([cautious_drop(*scores) for scores in finals])
-    return np.maximum(measured, likely_drops(measured, fresh, like))
+    return np.maximum(measured, likely_drops(fresh, like, measured))
 
 
 def cautious_drop(fresh: Score, scored: Score) -> float:

@@ -25,8 +25,9 @@ def true_error(batch):
 def taught(count, **options):
     surrogate = Surrogate(PROXY, VARIANCE, **options)
     batch = policies(count, 0)
-    for i, error in enumerate(true_error(batch)):
-        surrogate.learn(row(batch, i), error / VARIANCE, 50.0 * error / VARIANCE)
+    errors = true_error(batch) / VARIANCE
+    for i, error in enumerate(errors):
+        surrogate.learn(row(batch, i), error, 50.0 * errors[: i + 1])
     return surrogate
 
 

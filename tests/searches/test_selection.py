@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from rlcompress.envs import Outcome
 from rlcompress.evaluation import Score
-from rlcompress.searches.selection import blended_drops, cautious_drop, final_drops, pareto
+from rlcompress.searches.selection import cautious_drop, final_drops, pareto
 from rlcompress.spec import ChoiceBatch
 
 
@@ -23,28 +23,11 @@ def test_pareto_by_hand() -> None:
     assert pareto(saved, drops) == [3, 2, 0]
 
 
-def test_lucky_drops_are_shrunk_towards_what_the_error_predicts() -> None:
-    outcomes = [outcome_of(i, 10.0 * i, 0.5 * i, 0.5 * i) for i in range(1, 7)]
-    lucky = outcome_of(7, 60.0, 0.0, 2.0)
-    blended = blended_drops([*outcomes, lucky])
-    assert 0.0 < blended[-1] < 2.0
-    assert blended[:-1] == pytest.approx([0.5 * i for i in range(1, 7)], abs=0.3)
-
-
-def test_exact_measurements_are_left_alone() -> None:
-    outcomes = [outcome_of(i, 10.0, 0.5 * i, 0.5 * i + (i % 2), noise=1e-3) for i in range(1, 5)]
-    assert blended_drops(outcomes) == pytest.approx([o.score.drop for o in outcomes], abs=0.01)
-
-
 @pytest.mark.parametrize(("fresh", "scored", "judged"), [(0.5, 1.5, 0.7), (0.9, 0.1, 0.9), (0.4, 0.4, 0.4)])
 def test_luck_on_the_scoring_images_does_not_count(fresh: float, scored: float, judged: float) -> None:
     at = {"metric": 90.0, "drop_error": 0.1, "agreement": 99.0, "logit_mse": 0.1}
     drop = cautious_drop(Score(drop=fresh, images=4000, **at), Score(drop=scored, images=1000, **at))
     assert drop == pytest.approx(judged)
-
-
-def test_far_drops_are_left_alone() -> None:
-    assert blended_drops([outcome_of(1, 90.0, 80.0, 1.0), outcome_of(2, 10.0, 0.5, 0.5)])[0] == 80.0
 
 
 def test_a_final_network_that_was_lucky_is_judged_by_its_error() -> None:

@@ -7,6 +7,7 @@ from itertools import count
 import numpy as np
 
 from rlcompress.envs import Problem
+from rlcompress.evaluation import likely_drops
 from rlcompress.planning import Knapsack, Surrogate
 from rlcompress.planning.planner import Error
 from rlcompress.searches.methods.base import planned, propose_all
@@ -47,8 +48,10 @@ def _along_the_front(problem: Problem, settings: SearchSettings) -> Iterator[Cho
 
 def _slope_only(problem: Problem) -> Surrogate:
     surrogate = Surrogate(problem.planner.proxy, problem.evaluator.error_scale, corrects=False)
-    for outcome in problem.outcomes.values():
-        surrogate.learn(outcome.choices, problem.measured_error(outcome.score), outcome.score.drop)
+    outcomes = problem.outcomes.values()
+    drops = likely_drops([outcome.score for outcome in outcomes])
+    for i, outcome in enumerate(outcomes, 1):
+        surrogate.learn(outcome.choices, problem.measured_error(outcome.score), drops[:i])
     return surrogate
 
 
