@@ -50,7 +50,7 @@ ALLOWED = {
     "plugins": ours("errors"),
     "tensor_files": ours("files"),
     "spec": ours("errors", "files"),
-    "workers": ours("errors", "threads"),
+    "workers": ours("errors", "plugins", "threads"),
     "yaml_files": ours("errors", "files"),
     "hw_models": ours("errors", "files", "spec", "yaml_files"),
     "agents": ours("errors", "files", "tensor_files"),
