@@ -16,8 +16,8 @@ _LEAST_ERROR = 1e-9
 
 _EXPECTED_SPREAD = (0.1, 0.3)  # points, and share of what is predicted, between it and what a policy truly loses
 _EXPECTED_EXPONENTS = (1.0, 1.125, 1.25, 1.375, 1.5)
-_PRIOR_AT = np.array([0.25, 0.5, 1.0, 2.0, 4.0])  # points; there the drop is what is expected,
-_PRIOR_STD = 0.5  # of what is expected, as of one measurement
+_PRIOR_AT = np.array([0.25, 0.5, 1.0, 2.0, 4.0])  # points; a prior says that there as much is lost as is expected,
+_PRIOR_STD = 0.5  # off by this share of it, as one measurement might be
 
 _ERROR_SPREAD = 0.4  # points
 _ERROR_EXPONENTS = (1.0, 1.25, 1.5, 1.75, 2.0)

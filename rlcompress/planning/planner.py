@@ -58,7 +58,7 @@ class _Point(NamedTuple):
 
     def weight_towards(self, bolder: "_Point", limit: float) -> float:
         """The weight whose plan has the error of the limit, by a straight line between logarithms."""
-        share = np.log(limit / self.error) / max(_TINY, np.log(bolder.error / self.error))
+        share = np.log(max(limit, _TINY) / self.error) / max(_TINY, np.log(bolder.error / self.error))
         return float(self.weight * (bolder.weight / self.weight) ** np.clip(share, *_SHARES))
 
 

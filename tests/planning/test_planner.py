@@ -94,6 +94,17 @@ def test_plans_find_what_lies_behind_a_step_of_the_cost(seed):
         assert log_cost(plan)[0] <= costs[errors <= limit].min() + 0.02
 
 
+@pytest.mark.parametrize("structure", [CHAIN, RESIDUAL], ids=["chain", "residual"])
+def test_plans_stay_within_any_limit_that_one_can_keep(structure):
+    planner = planner_of(structure, 1, min_bits=4, min_keep_ratio=0.5)
+    careful, bold = (float(planner.error(plan)[0]) for plan in (planner.path[0], planner.path[-1]))
+    for limit in (careful, careful * 1.01, 0.5 * (careful + bold), bold, 10 * bold):
+        assert planner.error(planner.within(limit))[0] <= limit * (1 + 1e-9)
+    assert planner.log_cost(planner.within(10 * bold))[0] <= planner.log_cost(planner.path[-1])[0] + 1e-9
+    for limit in (0.0, 0.5 * careful):
+        assert planner.error(planner.within(limit))[0] <= careful * (1 + 1e-9)
+
+
 @given(seed=st.integers(0, 1000), limit=st.floats(1e-3, 0.3))
 @settings(max_examples=10, deadline=None)
 def test_filling_leaves_hardly_a_cheaper_change_within_the_limit(seed, limit):
