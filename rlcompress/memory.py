@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 from rlcompress.errors import RunError
 
+FLOAT_BYTES = 4
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 _SIZE = re.compile(r"(\d{1,15}(?:\.\d{1,6})?)([KMGT]?)B?", re.IGNORECASE)
 _M_MMAP_THRESHOLD = -3  # malloc.h
 _OWN_PAGES = 2**18  # bytes from which a tensor gets pages of its own
-_MOST_IMAGES, _MOST_VALUES = 128, 64 * 3 * 56 * 56  # of a batch, as caches want it
+_MOST_IMAGES, _MOST_VALUES = 128, 64 * 3 * 56 * 56  # of a batch of floats, as caches want it
 _LEAST_SHARE = 1 / 4  # of what is left for the bank to hold a policy, the finals a network, the planner an image
 
 
@@ -104,10 +105,10 @@ def _short(size: int, *, up: bool = False) -> str:
     return f"{steps * step / 10**9:g}G" if size >= 10**9 else f"{steps}M"
 
 
-def images_at_once(values: int) -> int:
-    """How many images of so many values each are computed together.
+def images_at_once(values: int, size: int = FLOAT_BYTES) -> int:
+    """How many images of so many values each are computed together, in numbers of so many bytes.
 
-    >>> images_at_once(3 * 32 * 32), images_at_once(3 * 224 * 224)
-    (128, 4)
+    >>> images_at_once(3 * 32 * 32), images_at_once(3 * 224 * 224), images_at_once(3 * 224 * 224, size=1)
+    (128, 4, 16)
     """
-    return max(1, min(_MOST_IMAGES, _MOST_VALUES // values))
+    return max(1, min(_MOST_IMAGES, _MOST_VALUES // values)) * (FLOAT_BYTES // size)

@@ -2,7 +2,7 @@
 
 import copy
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -18,8 +18,8 @@ from rlcompress.compensation import (
     refit_in_sequence,
     tune_ranges,
 )
-from rlcompress.integer import Stepwise, lower
-from rlcompress.memory import images_at_once
+from rlcompress.integer import Stepwise, engine_named, lower
+from rlcompress.memory import FLOAT_BYTES, images_at_once
 from rlcompress.quantization import ActivationQuantizer
 
 OnStep = Callable[[int, int], None]
@@ -54,8 +54,8 @@ class Finisher:
     def tuned(self, network: fx.GraphModule) -> fx.GraphModule:
         """A network with its activation ranges tuned on the outputs, which come no farther from the dense ones."""
         images = self.images[: tuning_images(self._largest)]
-        stepwise, target = Stepwise(network, _batches(images)), self._target(images)
-        tune_ranges(stepwise.quantizers, lambda: output_error(stepwise.outputs(), target), stepwise.settle)
+        stepwise, target = Stepwise(network, _batches(images, _code_bytes())), self._target(images)
+        tune_ranges(stepwise.quantizers, lambda: _error_of(stepwise.outputs(), target), stepwise.settle)
         return min(network, self._matched(network), key=self._error(images))
 
     def refitted(self, network: fx.GraphModule, layers: Mapping[str, RoundedLayer]) -> fx.GraphModule:
@@ -96,7 +96,7 @@ class Finisher:
     def _error(self, images: Tensor) -> Callable[[fx.GraphModule], float]:
         """Compressed network -> mean squared error of what it gives in integers against the dense network's outputs."""
         target = self._target(images)
-        return lambda network: output_error(map(lower(network), _batches(images)), target)
+        return lambda network: _error_of(map(lower(network), _batches(images, _code_bytes())), target)
 
     def _target(self, images: Tensor) -> list[Tensor]:
         """The dense network's outputs, batch by batch."""
@@ -125,6 +125,17 @@ def tuning_images(values: int) -> int:
     return max(1, min(TUNING_IMAGES, _MOST_BYTES // values))
 
 
-def _batches(images: Tensor) -> list[Tensor]:
-    batches = images.split(images_at_once(images[0].numel()))
+def _batches(images: Tensor, size: int = FLOAT_BYTES) -> list[Tensor]:
+    batches = images.split(images_at_once(images[0].numel(), size))
     return [batch.contiguous(memory_format=torch.channels_last) for batch in batches]
+
+
+def _code_bytes() -> int:
+    """Of a stored number in the engine that networks are judged by."""
+    return engine_named("auto").code_type.itemsize
+
+
+def _error_of(outputs: Iterable[Tensor], target: Sequence[Tensor]) -> float:
+    """Mean squared error, added up in the target's batches, so that it does not depend on the engine's."""
+    parts = (part for batch in outputs for part in batch.split(len(target[0])))
+    return output_error(parts, target)

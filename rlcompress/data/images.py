@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from rlcompress.errors import DataError
-from rlcompress.memory import images_at_once
+from rlcompress.memory import FLOAT_BYTES, images_at_once
 
 
 class Images(Protocol):
@@ -17,8 +17,13 @@ class Images(Protocol):
     def __len__(self) -> int:
         """Number of images."""
 
-    def batches(self, mean: Sequence[float], std: Sequence[float]) -> Iterator[tuple[Tensor, Tensor | None]]:
-        """Inputs [M, C, H, W] float32 with their targets, in order, the same batches every time."""
+    def batches(
+        self, mean: Sequence[float], std: Sequence[float], size: int = FLOAT_BYTES
+    ) -> Iterator[tuple[Tensor, Tensor | None]]:
+        """Inputs [M, C, H, W] float32 with their targets, in order, the same batches every time.
+
+        A batch for numbers of fewer bytes consists of several whole ones for numbers of more.
+        """
 
     def part(self, indices: Tensor | slice) -> "Images":
         """A set of its own of the images at ``indices``, increasing int64 [M] or a slice."""
@@ -102,14 +107,17 @@ class ImageSet:
         offset = torch.tensor([-m / s for m, s in zip(mean, std, strict=True)]).view(-1, 1, 1)
         return self.images[indices].to(torch.float32, copy=True).mul_(scale).add_(offset)
 
-    def batches(self, mean: Sequence[float], std: Sequence[float]) -> Iterator[tuple[Tensor, Tensor | None]]:
+    def batches(
+        self, mean: Sequence[float], std: Sequence[float], size: int = FLOAT_BYTES
+    ) -> Iterator[tuple[Tensor, Tensor | None]]:
         """Inputs [M, C, H, W] float32, channels_last, with their targets.
 
-        M depends on the size of an image alone, see `rlcompress.memory.images_at_once`.
+        M depends on the size of an image and on the bytes of the numbers that are computed with, see
+        `rlcompress.memory.images_at_once`.
         """
-        size = images_at_once(self.images[0].numel())
-        for start in range(0, len(self), size):
-            part = slice(start, start + size)
+        count = images_at_once(self.images[0].numel(), size)
+        for start in range(0, len(self), count):
+            part = slice(start, start + count)
             inputs = self.normalized(part, mean, std).contiguous(memory_format=torch.channels_last)
             yield inputs, None if self.targets is None else self.targets[part]
 
@@ -127,10 +135,12 @@ class MixedSizes:
     def __len__(self) -> int:
         return sum(len(part) for part in self.parts)
 
-    def batches(self, mean: Sequence[float], std: Sequence[float]) -> Iterator[tuple[Tensor, Tensor | None]]:
+    def batches(
+        self, mean: Sequence[float], std: Sequence[float], size: int = FLOAT_BYTES
+    ) -> Iterator[tuple[Tensor, Tensor | None]]:
         """See `ImageSet.batches`; no batch mixes sizes."""
         for part in self.parts:
-            yield from part.batches(mean, std)
+            yield from part.batches(mean, std, size)
 
     def part(self, indices: Tensor | slice) -> "MixedSizes":
         """See `Images.part`."""

@@ -8,11 +8,10 @@ from torch import fx
 from rlcompress.candidates.final import finishing_images, refit_images, tuning_images
 from rlcompress.compensation import refit_bytes
 from rlcompress.data import DataSplits
-from rlcompress.memory import MemoryNeed, MemoryShares, images_at_once, parse_bytes, split_memory
+from rlcompress.memory import FLOAT_BYTES, MemoryNeed, MemoryShares, images_at_once, parse_bytes, split_memory
 from rlcompress.network.trace import TracedNetwork
 from rlcompress.spec import LayerSpec
 
-_FLOAT = 4  # bytes
 _PROGRAM_BYTES = 450_000_000  # Python and its libraries once all are loaded
 _CORRECTION_IMAGES = 64
 _CODE_BYTES = 7  # of a weight in the bank, at as many widths
@@ -62,22 +61,24 @@ def memory_need(network: TracedNetwork, data: DataSplits, repair: str) -> Memory
     """
     values = GraphValues.of(network.graph)
     image = math.prod(network.input_shape)
-    weights = _FLOAT * sum(spec.weights for spec in network.layers.values())
+    weights = FLOAT_BYTES * sum(spec.weights for spec in network.layers.values())
     hessians = [_hessian_bytes(spec) for spec in network.layers.values()]
     learned = repair == "t2"
     refitted_to = refit_images(network.graph, network.layers)
     most = finishing_images(refitted_to)
     kept_images = len(data.calibration) + data.most_learning if learned else min(most, len(data.calibration))
-    statistics = sum(hessians) + _FLOAT * image * (kept_images + _CORRECTION_IMAGES)
+    statistics = sum(hessians) + FLOAT_BYTES * image * (kept_images + _CORRECTION_IMAGES)
     images = data.calibration.images.nbytes + 2 * data.search.images.nbytes
-    computing = _FLOAT * images_at_once(image) * (values.alive + 2 * values.largest)
+    computing = images_at_once(image, size=1) * (
+        values.alive + 2 * FLOAT_BYTES * values.largest
+    )  # codes, some as floats
     tuning = min(tuning_images(values.largest), kept_images) * values.alive + computing  # in bytes
-    correcting = _FLOAT * _CORRECTION_IMAGES * (values.alive + 2 * values.largest)
+    correcting = FLOAT_BYTES * _CORRECTION_IMAGES * (values.alive + 2 * values.largest)
     between = min(refitted_to, kept_images) * refit_bytes(network.graph, network.layers)
     refitting = between + correcting // 2 + _SWEEP_COPIES * max(hessians)  # 32 images at a time
-    loading = _FLOAT * image * len(data.calibration)
-    synthesis = 2 * _FLOAT * _SYNTHETIC_BATCH * values.every if repair == "t0" else 0
-    learning = learned * (_LEARNING_COPIES * weights + 3 * _FLOAT * _LEARNING_IMAGES * values.every)
+    loading = FLOAT_BYTES * image * len(data.calibration)
+    synthesis = 2 * FLOAT_BYTES * _SYNTHETIC_BATCH * values.every if repair == "t0" else 0
+    learning = learned * (_LEARNING_COPIES * weights + 3 * FLOAT_BYTES * _LEARNING_IMAGES * values.every)
     working = max(
         synthesis,
         loading + correcting,
@@ -86,7 +87,7 @@ def memory_need(network: TracedNetwork, data: DataSplits, repair: str) -> Memory
     return MemoryNeed(
         shared=statistics + images + _SET_UP_COPIES * weights,
         process=_PROGRAM_BYTES + working,
-        piece=max(_CODE_BYTES * weights // _FLOAT, 2 * weights, _FLOAT * values.every),
+        piece=max(_CODE_BYTES * weights // FLOAT_BYTES, 2 * weights, FLOAT_BYTES * values.every),
     )
 
 
@@ -115,4 +116,4 @@ def memory_shares(
 
 def _hessian_bytes(spec: LayerSpec) -> int:
     depth = spec.weights_per_output
-    return _FLOAT * spec.groups * depth * depth
+    return FLOAT_BYTES * spec.groups * depth * depth

@@ -11,6 +11,7 @@ from rlcompress.data import Images, check_shape
 from rlcompress.errors import DataError
 from rlcompress.evaluation.metrics import metric_of, temperature
 from rlcompress.evaluation.score import PerImage, Score
+from rlcompress.memory import FLOAT_BYTES
 from rlcompress.network.cards import NetworkCard
 
 
@@ -90,10 +91,10 @@ class Evaluator:
     @torch.no_grad()
     def per_image(self, network: nn.Module) -> PerImage:
         """A network's figures image by image, in the images' order."""
-        parts = [
-            self._figures(network(inputs).nan_to_num_(), dense, targets)
-            for (inputs, targets), dense in zip(self._batches(), self._dense, strict=True)
-        ]
+        dense, parts = iter(self._dense), []
+        for inputs, targets in self._batches(getattr(network, "code_bytes", FLOAT_BYTES)):
+            outputs = network(inputs).nan_to_num_()
+            parts.append(self._figures(outputs, _next(dense, len(outputs)), targets))
         return PerImage.cat(parts)
 
     def _figures(self, outputs: Tensor, dense: Tensor, targets: Tensor | None) -> PerImage:
@@ -106,5 +107,13 @@ class Evaluator:
             return None
         return temperature(torch.cat(self._dense), torch.cat(known))
 
-    def _batches(self) -> Iterator[tuple[Tensor, Tensor | None]]:
-        return self._images.batches(self._card.mean, self._card.std)
+    def _batches(self, size: int = FLOAT_BYTES) -> Iterator[tuple[Tensor, Tensor | None]]:
+        return self._images.batches(self._card.mean, self._card.std, size)
+
+
+def _next(batches: Iterator[Tensor], count: int) -> Tensor:
+    """The next batches of so many images together."""
+    taken = [next(batches)]
+    while sum(map(len, taken)) < count:
+        taken.append(next(batches))
+    return torch.cat(taken)

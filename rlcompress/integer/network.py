@@ -55,11 +55,15 @@ class IntegerNetwork(nn.Module):
         output: number of the value that `forward` returns.
         engine: that made the steps.
         kept: numbers of values that `run` returns as well.
+
+    Attributes:
+        engine: name of the engine.
+        code_bytes: of a stored number, see `rlcompress.memory.images_at_once`.
     """
 
     def __init__(self, program: Program, output: int, engine: Engine, kept: Iterable[int] = ()) -> None:
         super().__init__()
-        self.engine, self._device = engine.name, engine.device
+        self.engine, self.code_bytes, self._device = engine.name, engine.code_type.itemsize, engine.device
         self._output = output
         self._steps = nn.ModuleList(i.step for i in program.instructions if isinstance(i.step, nn.Module))
         for step in self._steps:

@@ -17,6 +17,9 @@ class Reference:
         stitched: from `rlcompress.candidates.Candidates.stitch_locally`; leave it as it is.
         engine: name in `rlcompress.integer.ENGINES`.
 
+    Attributes:
+        code_bytes: of a stored number, see `rlcompress.memory.images_at_once`.
+
     Raises:
         RunError, NetworkError: as `lower`.
     """
@@ -24,6 +27,7 @@ class Reference:
     @torch.no_grad()
     def __init__(self, stitched: fx.GraphModule, *, engine: str = "auto") -> None:
         self._engine = engine_named(engine)
+        self.code_bytes = self._engine.code_type.itemsize
         self._lowering = Lowering(stitched, self._engine)
         program, self._output = self._lowering.run()
         calls = stitched.graph.find_nodes(op="call_module")

@@ -12,7 +12,7 @@ from torch import Tensor
 from rlcompress.candidates import Candidates
 from rlcompress.evaluation.metrics import clipped_kl
 from rlcompress.integer import Reference
-from rlcompress.memory import images_at_once
+from rlcompress.memory import FLOAT_BYTES, images_at_once
 from rlcompress.planning.space import ChoiceSpace
 from rlcompress.spec import LayerChoice
 
@@ -79,10 +79,9 @@ def measure_sensitivity(
     own, changed = np.zeros(2), np.zeros((len(changes), 2))
     chunks = images.split(_chunk_images(reference, images, most_bytes))
     for number, chunk in enumerate(chunks):
-        batches = _batches(chunk)
         with torch.no_grad():
-            dense = torch.cat([bank.network.graph(batch) for batch in batches])
-        kept, outputs = zip(*(reference.run(batch) for batch in batches), strict=True)
+            dense = torch.cat([bank.network.graph(batch) for batch in _batches(chunk)])
+        kept, outputs = zip(*map(reference.run, _batches(chunk, reference.code_bytes)), strict=True)
         own += _distances(torch.cat(outputs), dense)
         for i, change in enumerate(changes):
             network = reference.changed(bank.stitch_locally(_choices(bank, space, change)))
@@ -160,8 +159,8 @@ def _distances(logits: Tensor, dense: Tensor) -> tuple[float, float]:
     return count * float((logits - dense).square().mean()), count * float(clipped_kl(logits, dense).mean())
 
 
-def _batches(images: Tensor) -> list[Tensor]:
-    batches = images.split(images_at_once(images[0].numel()))
+def _batches(images: Tensor, size: int = FLOAT_BYTES) -> list[Tensor]:
+    batches = images.split(images_at_once(images[0].numel(), size))
     return [batch.contiguous(memory_format=torch.channels_last) for batch in batches]
 
 

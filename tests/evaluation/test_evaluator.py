@@ -196,3 +196,28 @@ def test_errors(network, labels, message):
     with pytest.raises(DataError, match=message) as caught:
         Evaluator(network, numbered(labels), CARD)
     assert len(str(caught.value).splitlines()) == 1
+
+
+class _OfBytes(nn.Module):
+    """A network whose numbers take one byte each."""
+
+    code_bytes = 1
+
+    def __init__(self):
+        super().__init__()
+        self.batches = []
+
+    def forward(self, x):
+        self.batches.append(len(x))
+        return x / 2
+
+
+def test_networks_of_bytes_get_larger_batches_and_the_same_figures():
+    generator = torch.Generator().manual_seed(0)
+    images = [torch.rand(count, 1, side, side, generator=generator) for count, side in ((700, 2), (150, 3))]
+    card = replace(CARD, std=(1.0,), metric="psnr", classes=None)
+    scorer = Evaluator(lambda x: x, MixedSizes(tuple(ImageSet(255 * x, x) for x in images)), card)
+    network = _OfBytes()
+    figures = scorer.per_image(network)
+    assert network.batches == [512, 188, 150]
+    assert torch.equal(figures.value, scorer.per_image(lambda x: x / 2).value)
