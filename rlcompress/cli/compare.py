@@ -11,7 +11,6 @@ from rlcompress.cli.console import stdout
 from rlcompress.cli.invocation import resumable
 from rlcompress.cli.loading import input_format
 from rlcompress.cli.options import (
-    DEFAULT_HARDWARE,
     AgentFrom,
     AsJson,
     Cache,
@@ -41,6 +40,7 @@ from rlcompress.cli.options import (
     names_of,
 )
 from rlcompress.errors import RunError
+from rlcompress.hw_models import DEFAULT_HARDWARE, available
 
 
 def compare(
@@ -118,6 +118,7 @@ def compare(
         "std": list(card.std),
     }
     asked |= {"weights_sha256": file_hash(weights)} if weights else {}
+    asked |= {"hardware_sha256": file_hash(hardware)} if hardware not in available() else {}
     del asked["agent"], asked["seed"]  # more of both may be added to a comparison
     folder = open_folder(out, "comparison.json", asked, resume=resume)
 
@@ -145,11 +146,12 @@ def _methods(agents: str, *, cold: bool) -> list[str]:
     """Names of methods; cold, those without the planner where there are such."""
     from rlcompress.searches import METHODS
 
-    return [f"{name}-cold" if cold and f"{name}-cold" in METHODS else name for name in names_of(agents)]
+    names = (f"{name}-cold" if cold and f"{name}-cold" in METHODS else name for name in names_of(agents))
+    return list(dict.fromkeys(names))
 
 
 def _seeds(text: str) -> list[int]:
     try:
-        return [int(part) for part in text.split(",")]
+        return list(dict.fromkeys(int(part) for part in text.split(",")))
     except ValueError:
         raise RunError(f"--seeds must be whole numbers with commas between, got {text!r}") from None

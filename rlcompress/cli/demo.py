@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from rlcompress.cli.invocation import resumable, typed_command
-from rlcompress.cli.options import DEFAULT_HARDWARE, AsJson, Quiet, Resume, Seed
+from rlcompress.cli.options import AsJson, Quiet, Resume, Seed
 
 _NETWORK = "digits_cnn"
 _WEIGHTS = f"{_NETWORK}.safetensors"
@@ -35,6 +35,7 @@ def demo(
     from rlcompress.cli.summary_table import show_result
     from rlcompress.data import load_data
     from rlcompress.envs import ProblemSettings
+    from rlcompress.hw_models import DEFAULT_HARDWARE
     from rlcompress.hw_models import load as load_hardware
     from rlcompress.network.builtin.digits_training import train_digits_cnn
     from rlcompress.network.cards import get_card

@@ -6,8 +6,9 @@ from typing import Annotated
 
 import typer
 
-from rlcompress.cli.options import DEFAULT_HARDWARE, Network, Policy
+from rlcompress.cli.options import Network, Policy
 from rlcompress.errors import RlcompressWarning, RunError
+from rlcompress.hw_models import DEFAULT_HARDWARE, available, fixed_widths, load
 from rlcompress.spec import CompressionPolicy, LayerChoice, rounded_to
 
 _WIDTHS = ("operand_bits", "activation_bits")
@@ -33,14 +34,13 @@ def energy(
     """
     from rlcompress.cli.cost_formats import FORMATS
     from rlcompress.cli.specs import network_specs
-    from rlcompress.hw_models import fixed_widths, load
     from rlcompress.report import energy_report, write_text
 
     format = format or ("html" if out is not None and out.suffix == ".html" else "table")  # noqa: A001
     if format not in (*FORMATS, "html"):
         raise RunError(f"unknown format {format!r}; choose from {', '.join(FORMATS)} or html")
     chosen = None if policy is None else CompressionPolicy.load(policy)
-    model = load(hardware or (chosen.hardware if chosen else DEFAULT_HARDWARE)).parallel(devices)
+    model = load(hardware or _own(policy, chosen) or DEFAULT_HARDWARE).parallel(devices)
     specs = network_specs(network, input_shape)
     if chosen is not None:
         chosen.check_fits(specs)
@@ -62,3 +62,15 @@ def energy(
         return
     write_text(text, out)
     typer.echo(f"{format}: {out}")
+
+
+def _own(file: Path | None, policy: CompressionPolicy | None) -> str | Path | None:
+    """The accelerator that a policy was made for; one of the user's own lies beside it in the run folder."""
+    if file is None or policy is None:
+        return None
+    if policy.hardware in available():
+        return policy.hardware
+    beside = [path for suffix in ("yaml", "csv") if (path := file.parent / f"hardware.{suffix}").exists()]
+    if not beside:
+        raise RunError(f"{file} was made for {policy.hardware!r}, an accelerator of your own; give it with --hardware")
+    return beside[0]

@@ -7,8 +7,6 @@ import typer
 
 from rlcompress.errors import RunError
 
-DEFAULT_HARDWARE = "scalable_sparse_16x32"
-
 Network = Annotated[
     str, typer.Option(help="See `rlcompress networks list`, or your own package.module:factory or file.py:factory.")
 ]

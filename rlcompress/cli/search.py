@@ -9,7 +9,6 @@ import typer
 from rlcompress.cli.invocation import resumable, typed_command
 from rlcompress.cli.loading import input_format
 from rlcompress.cli.options import (
-    DEFAULT_HARDWARE,
     AgentFrom,
     AsJson,
     Cache,
@@ -42,6 +41,7 @@ from rlcompress.cli.options import (
     names_of,
 )
 from rlcompress.errors import RunError
+from rlcompress.hw_models import DEFAULT_HARDWARE
 
 
 def search(

@@ -18,7 +18,11 @@ from rlcompress.envs.wrappers import FlattenAction, ResidualAction
 
 ENV_ID = "rlcompress/Compression-v0"
 if ENV_ID not in gymnasium.registry:
-    gymnasium.register(id=ENV_ID, entry_point="rlcompress.envs.compression_env:CompressionEnv")
+    gymnasium.register(
+        id=ENV_ID,
+        entry_point="rlcompress.envs.compression_env:CompressionEnv",
+        nondeterministic=True,  # predictions learn from evaluations
+    )
 
 __all__ = [
     "ENV_ID",

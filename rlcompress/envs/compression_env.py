@@ -1,5 +1,6 @@
 """`CompressionEnv`: one episode is one policy, one step is one layer."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from rlcompress.envs.episodes import Actions, Episodes, Pruner
 from rlcompress.envs.observation import FIELDS, LIMIT, SIZE
 from rlcompress.envs.problem import Problem
+from rlcompress.envs.settings import check_known
 from rlcompress.errors import RunError
 from rlcompress.spec import ChoiceBatch
 
@@ -29,23 +31,31 @@ class CompressionEnv(gymnasium.Env[NDArray[np.float32], Action]):
     Observation: see `rlcompress.envs.observation`.
 
     Reward: -ln(target) - penalty x ln(1 + points of drop beyond the goal), at the end of the episode, for the policy
-    really evaluated; the logarithm keeps hopeless policies from drowning the others. Before the end, differences of
-    the potential that predicts this for the choices so far completed by the plan (Ng et al., ICML 1999), which do
-    not move the optimum. ``info["reward_terms"]`` lists the terms.
+    really evaluated; the logarithm keeps hopeless policies from drowning the others. Before the end, gamma x potential
+    after less potential before a decision (Ng et al., ICML 1999), which leaves the best policy of an agent of that
+    discount as it is; the potential predicts the reward of the choices so far, completed by the plan.
+    ``info["reward_terms"]`` lists the terms.
+
+    Predictions learn from every evaluation of the problem, so plans, potentials and predicted drops are not the same
+    after `reset` with the same seed once something was evaluated in between; the terms ``cost`` and ``drop`` are. Give
+    an environment that only tests an agent a problem of its own, `Problem.fresh`, and no ``shaping``.
 
     Args:
         problem: what policies are judged by; None to load one from ``problem_names``.
         max_drop: goal, points of the metric that may be lost; `reset` takes another in its options.
-        penalty: of a point of drop beyond the goal.
+        penalty: of ln(1 + points of drop beyond the goal).
         planned: whether the episode is completed by the planner's policy, found at the first reset by a few real
             evaluations, or else by dense 8 bits.
         shaping: whether potentials pay for decisions as they are made; otherwise everything is paid at the end.
         source: recorded with the evaluations.
         pruners: pairs of granularity and criterion to choose from, in place of the granularities alone.
+        gamma: the agent's discount, for the potentials.
+        render_mode: None; the environment draws nothing.
         problem_names: network, weights, data, hardware and settings, as `Problem.load` takes them (JSON-able).
 
     Raises:
-        RunError: ``max_drop`` is negative or not finite.
+        RunError: a value is out of its range, a name is unknown, or names are given beside a problem.
+        RlcompressError: as `Problem.load`.
     """
 
     metadata: dict[str, Any] = {"render_modes": []}  # noqa: RUF012  # Gymnasium's own convention
@@ -61,13 +71,25 @@ class CompressionEnv(gymnasium.Env[NDArray[np.float32], Action]):
         shaping: bool = True,
         source: str = "agent",
         pruners: Sequence[Pruner] | None = None,
+        gamma: float = 1.0,
+        render_mode: None = None,
         **problem_names: Any,
     ) -> None:
-        self.problem = Problem.load(**problem_names) if problem is None else problem
-        self._planned, self._source = planned, source
         self._default_goal = checked_goal(max_drop)
+        if not 0.0 <= penalty < math.inf:
+            raise RunError(f"penalty must be 0 or more, got {penalty}")
+        if not 0.0 <= gamma <= 1.0:
+            raise RunError(f"gamma must be from 0 to 1, got {gamma}")
+        if render_mode is not None:
+            raise RunError(f"render_mode {render_mode!r} is unknown: the environment draws nothing; leave it out")
+        if problem is not None and problem_names:
+            raise RunError(
+                f"{next(iter(problem_names))!r} is given beside a problem; give it to Problem.load, or alone"
+            )
+        self.problem = _loaded(problem_names) if problem is None else problem
+        self._planned, self._source = planned, source
         self._begun = False
-        self._episodes = Episodes(self.problem, penalty=penalty, shaping=shaping, pruners=pruners)
+        self._episodes = Episodes(self.problem, penalty=penalty, shaping=shaping, pruners=pruners, gamma=gamma)
         named = tuple(f"{granularity} by {criterion}" for granularity, criterion in pruners or ())
         self.granularities = named or self.problem.space.granularities
         self.span = self._episodes.span
@@ -92,8 +114,13 @@ class CompressionEnv(gymnasium.Env[NDArray[np.float32], Action]):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[NDArray[np.float32], dict[str, Any]]:
-        """Begin a policy. ``options["max_drop"]`` sets the goal of this episode."""
+        """Begin a policy. ``options["max_drop"]`` sets the goal of this episode.
+
+        Raises:
+            RunError: that goal is negative or not finite, or there are other options.
+        """
         super().reset(seed=seed)
+        check_known(options or {}, {"max_drop"})
         goal = checked_goal((options or {}).get("max_drop", self._default_goal))
         space = self.problem.space
         plan = self.problem.plan(goal) if self._planned else space.snapped(space.uniform(space.max_bits))
@@ -108,8 +135,7 @@ class CompressionEnv(gymnasium.Env[NDArray[np.float32], Action]):
             gymnasium.error.ResetNeeded: no policy has been begun, or the last one is finished.
             gymnasium.error.InvalidAction: no such granularity, or a knob that is no number.
         """
-        if not self._begun:
-            raise ResetNeeded("every layer is decided, or none has been begun; call reset()")
+        self.check_begun()
         executed = self._episodes.decide(self._checked(action))
         info: dict[str, Any] = {"executed": _native(executed)}
         done = self._episodes.done
@@ -123,13 +149,23 @@ class CompressionEnv(gymnasium.Env[NDArray[np.float32], Action]):
         info["reward_terms"] = terms
         return self._episodes.observations()[0], float(sum(terms.values())), done, False, info
 
+    def check_begun(self) -> None:
+        """See that there is a layer to decide.
+
+        Raises:
+            gymnasium.error.ResetNeeded: no policy has been begun, or the last one is finished.
+        """
+        if not self._begun:
+            raise ResetNeeded("every layer is decided, or none has been begun; call reset()")
+
     def _checked(self, action: Action) -> Actions:
-        granularity, knobs = int(action["granularity"]), np.asarray(action["knobs"], np.float64)
-        if not 0 <= granularity < len(self.granularities):
-            raise InvalidAction(f"granularity must be from 0 to {len(self.granularities) - 1}, got {granularity}")
+        granularity, knobs = np.asarray(action["granularity"]), np.asarray(action["knobs"], np.float64)
+        last = len(self.granularities) - 1
+        if granularity.shape or granularity.dtype.kind not in "iu" or not 0 <= granularity <= last:
+            raise InvalidAction(f"granularity must be a whole number from 0 to {last}, got {granularity.tolist()}")
         if knobs.shape != (3,) or not np.isfinite(knobs).all():
             raise InvalidAction(f"knobs must be three numbers, got {knobs.tolist()}")
-        return Actions(np.array([granularity]), knobs[None])
+        return Actions(granularity[None].astype(np.int64), knobs[None])
 
     def choice(self, policy: ChoiceBatch, layer: int) -> Action:
         """The choice of one layer of a batch of one, in the form of an action."""
@@ -138,6 +174,13 @@ class CompressionEnv(gymnasium.Env[NDArray[np.float32], Action]):
 
 def _native(actions: Actions) -> Action:
     return {"granularity": int(actions.granularity[0]), "knobs": actions.knobs[0].astype(np.float32)}
+
+
+def _loaded(names: dict[str, Any]) -> Problem:
+    missing = [name for name in ("network", "data") if name not in names]
+    if missing:
+        raise RunError(f"no {missing[0]} is given; give a problem, or network and data by their names")
+    return Problem.load(**names)
 
 
 def checked_goal(max_drop: float) -> float:

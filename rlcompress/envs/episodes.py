@@ -39,6 +39,7 @@ class Episodes:
         penalty: of ln(1 + points of drop beyond the goal).
         shaping: whether potentials pay for decisions as they are made; otherwise everything is paid at the end.
         pruners: what may be chosen; None for the space's granularities with the bank's criterion.
+        gamma: discount under which potentials leave the best policy as it is.
 
     Attributes:
         layer: position of the layer to decide next.
@@ -59,8 +60,9 @@ class Episodes:
         penalty: float = 1.0,
         shaping: bool = True,
         pruners: Sequence[Pruner] | None = None,
+        gamma: float = 1.0,
     ) -> None:
-        self._problem, self._penalty, self._shaping = problem, penalty, shaping
+        self._problem, self._penalty, self._shaping, self._gamma = problem, penalty, shaping, gamma
         self._observer = Observer(problem)
         space = problem.space
         self.low = np.array([space.min_keep_ratio, space.min_bits, space.min_bits])
@@ -109,7 +111,7 @@ class Episodes:
             if not self._shaping:
                 return {"shaping": np.zeros(len(self.goals))}
             before, self._potential = self._potential, self._predicted_return()
-            return {"shaping": self._potential - before}
+            return {"shaping": self._gamma * self._potential - before}
         return {
             "cost": -self._problem.log_cost(self.policy),
             "drop": -self._excess_penalty(drops(self.policy)),

@@ -5,25 +5,25 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
-from torch import Tensor
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor, nn
+from torch.export import ExportedProgram
 
 from rlcompress.candidates import Candidates, calibration_images
-from rlcompress.data import DataSplits, ImageSet, check_data_fits, load_data
+from rlcompress.data import DataSplits, ImageSet
 from rlcompress.envs.memory_need import memory_shares
 from rlcompress.envs.outcome import BudgetSpent, Outcome, policy_id
-from rlcompress.envs.settings import TARGETS, ProblemSettings
+from rlcompress.envs.settings import LogCost, ProblemSettings
+from rlcompress.envs.subject import accelerator, given, named
 from rlcompress.errors import RunError
 from rlcompress.evaluation import Evaluator, FinalScorer, Score, Scorer, Selection, best_of, likely_drops, metric_of
-from rlcompress.hw_models import BatchCost, HardwareModel
-from rlcompress.hw_models import load as load_hardware
+from rlcompress.hw_models import DEFAULT_HARDWARE, BatchCost, HardwareModel
 from rlcompress.integer import IntegerNetwork, lower
 from rlcompress.memory import MemoryShares, return_freed_memory
 from rlcompress.network.cards import NetworkCard
-from rlcompress.network.pretrained import pretrained
 from rlcompress.network.trace import TracedNetwork
 from rlcompress.planning import (
     ChoiceSpace,
@@ -35,7 +35,7 @@ from rlcompress.planning import (
     kept_sensitivity,
     measure_sensitivity,
 )
-from rlcompress.spec import ChoiceBatch, LayerChoice
+from rlcompress.spec import ChoiceBatch, CompressionPolicy, LayerChoice
 from rlcompress.threads import one_thread
 from rlcompress.workers import WorkerPool, check_can_go
 
@@ -61,7 +61,7 @@ class Problem:
         sensitivity: the table that the proxy rests on.
         outcomes: every policy evaluated in this run, by `policy_id`, in order.
         recorded: scores of an earlier run by policy id, used instead of evaluating again.
-        budget: real evaluations allowed; None for no limit.
+        budget: real evaluations allowed, beyond which `evaluate` raises `BudgetSpent`; None for no limit.
         deadline: value of `time.monotonic` after which nothing more is evaluated, once something was; None for no
             limit.
         on_outcome: called after every evaluation.
@@ -92,7 +92,14 @@ class Problem:
         self.surrogate = Surrogate(self.planner.proxy, self.evaluator.error_scale)
 
     def fresh(self, recorded: Mapping[str, Score] | None = None) -> Self:
-        """The same problem before any evaluation, for another search; ``recorded`` scores are used again."""
+        """The same problem before any evaluation, for another search or environment; its set-up is shared.
+
+        Every evaluation corrects the surrogate, and with it plans and potentials, so environments that are to give the
+        same for the same seed, or an environment that only tests an agent, need a problem of their own.
+
+        Args:
+            recorded: scores by policy id that are used again.
+        """
         return replace(self, outcomes={}, recorded=recorded or {}, budget=None, deadline=None, on_outcome=None)
 
     @classmethod
@@ -171,11 +178,8 @@ class Problem:
                 most,
                 lambda: measure_sensitivity(bank, space, unseen, on_progress, most, engine=settings.engine),
             )
-
-        def log_cost(batch: ChoiceBatch) -> NDArray[np.float64]:
-            return np.log(TARGETS[settings.target](hardware, network.structure, batch))
-
-        planner = Planner(space, Proxy(rows, space), log_cost, evaluator.error_scale)
+        cost = LogCost(hardware, network.structure, settings.target)
+        planner = Planner(space, Proxy(rows, space), cost, evaluator.error_scale)
         return cls(network, hardware, bank, evaluator, space, planner, settings, rows, workers=workers, memory=memory)
 
     @classmethod
@@ -184,19 +188,42 @@ class Problem:
         *,
         network: str,
         data: str,
-        hardware: str,
+        hardware: str = DEFAULT_HARDWARE,
         weights: str | None = None,
         metric: str | None = None,
+        input_shape: Sequence[int] | None = None,
+        mean: Sequence[float] | None = None,
+        std: Sequence[float] | None = None,
         **settings: object,
     ) -> Self:
-        """Set a problem up from names, as the command line takes them; ``settings`` are `ProblemSettings`'."""
-        splits = load_data(data)
-        traced, card = pretrained(network, weights)
-        if "granularities" in settings:
-            settings["granularities"] = tuple(settings["granularities"])  # type: ignore[arg-type]
-        check_data_fits(card, splits)
-        card = replace(card, metric=metric or card.metric)
-        return cls.of(traced, card, splits, load_hardware(hardware), ProblemSettings(**settings))  # type: ignore[arg-type]
+        """Set a problem up from names, see `rlcompress.envs.subject.named`; ``settings`` are `ProblemSettings`'.
+
+        Raises:
+            RlcompressError: something does not fit; the message says what to do.
+        """
+        chosen = ProblemSettings.of(settings)
+        subject = named(network, data, weights, metric, input_shape, mean, std)
+        return cls.of(*subject, accelerator(hardware), chosen)
+
+    @classmethod
+    def given(
+        cls,
+        model: nn.Module | ExportedProgram,
+        data: object,
+        *,
+        mean: ArrayLike,
+        std: ArrayLike,
+        metric: str | Callable[..., Any] = "top1",
+        hardware: str | HardwareModel = DEFAULT_HARDWARE,
+        **settings: object,
+    ) -> Self:
+        """Set a problem up from Python objects, as `rlcompress.search` takes them; ``settings`` as in `load`.
+
+        Raises:
+            RlcompressError: something does not fit; the message says what to do.
+        """
+        chosen = ProblemSettings.of(settings)
+        return cls.of(*given(model, data, mean, std, metric), accelerator(hardware), chosen)
 
     @cached_property
     def _scorer(self) -> Scorer:
@@ -270,6 +297,22 @@ class Problem:
     def choices(self, policy: ChoiceBatch) -> dict[str, LayerChoice]:
         """A batch of one as layer name -> choice."""
         return policy.choices(0, self.network.structure.layers)
+
+    def policy(self, choices: ChoiceBatch, drop: float) -> CompressionPolicy:
+        """A batch of one as the policy that its ``save`` writes, with its costs and the drop that was measured."""
+        cost = self.costs(choices)
+        return CompressionPolicy.of(
+            self.choices(choices),
+            network=self.network.reference,
+            hardware=self.hardware.name,
+            round_to=self.network.specs[0].round_to,
+            metrics={
+                "repair": self.bank.repair,
+                "energy_uj": round(float(cost.energy_uj[0]), 6),
+                "latency_ms": round(float(cost.latency_ms[0]), 6),
+                "drop_search": round(drop, 4),
+            },
+        )
 
     def evaluate(self, policy: ChoiceBatch, source: str) -> Outcome:
         """Score one policy, see `evaluate_many`."""

@@ -8,6 +8,7 @@ from typing import Any, SupportsFloat
 import gymnasium
 import numpy as np
 from gymnasium import spaces
+from gymnasium.error import InvalidAction
 from gymnasium.utils import RecordConstructorArgs
 from numpy.typing import NDArray
 
@@ -39,9 +40,18 @@ class _FlatAction(gymnasium.Wrapper[NDArray[np.float32], Flat, NDArray[np.float3
         return len(self.discrete_names)
 
     def step(self, action: Flat) -> tuple[NDArray[np.float32], SupportsFloat, bool, bool, dict[str, Any]]:
-        """Step with a flat action [4] in [-1, 1]."""
+        """Step with a flat action [4] in [-1, 1].
+
+        Raises:
+            gymnasium.error.ResetNeeded: no policy has been begun, or the last one is finished.
+            gymnasium.error.InvalidAction: it is not four numbers.
+        """
+        self._env.check_begun()
+        flat = np.asarray(action)
+        if flat.shape != (COLUMNS,) or not np.isfinite(flat).all():
+            raise InvalidAction(f"an action is {COLUMNS} numbers, got {flat.tolist()}")
         planned = _batched(self._env.choice(self._env.plan, self._env.layer))
-        native = self._form.native(np.asarray(action)[None], planned)
+        native = self._form.native(flat[None], planned)
         observation, reward, terminated, truncated, info = self.env.step(
             {"granularity": int(native.granularity[0]), "knobs": native.knobs[0]}  # type: ignore[arg-type]
         )  # Gymnasium declares the inner environment with the wrapper's own types

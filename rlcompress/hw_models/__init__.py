@@ -14,13 +14,14 @@ from rlcompress.hw_models.bops import bops, bops_of
 from rlcompress.hw_models.cost import BatchCost, LayerCost, NetworkCost
 from rlcompress.hw_models.description import Description
 from rlcompress.hw_models.figures import LEVELS
-from rlcompress.hw_models.library import available, load, parse_description, read_description
+from rlcompress.hw_models.library import DEFAULT_HARDWARE, available, load, parse_description, read_description
 from rlcompress.hw_models.model import HardwareModel
 from rlcompress.hw_models.table import TableModel
 from rlcompress.hw_models.timeloop import to_timeloop
 from rlcompress.hw_models.widths import fixed_widths
 
 __all__ = [
+    "DEFAULT_HARDWARE",
     "LEVELS",
     "BatchCost",
     "Description",

@@ -12,6 +12,9 @@ from rlcompress.hw_models.model import HardwareModel
 from rlcompress.hw_models.table import TableModel, read_table
 from rlcompress.yaml_files import mistake, parse_yaml
 
+DEFAULT_HARDWARE = "scalable_sparse_16x32"
+"""The accelerator where none is named."""
+
 _MAX_FILE_BYTES = 1_000_000
 
 

@@ -4,8 +4,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
 from numpy.typing import ArrayLike
 from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.type_aliases import MaybeCallback
@@ -13,14 +11,10 @@ from torch import nn
 from torch.export import ExportedProgram
 
 from rlcompress.candidates.store import digest_of
-from rlcompress.data import as_splits, load_data
+from rlcompress.envs.subject import accelerator, given
 from rlcompress.errors import RunError
 from rlcompress.evaluation import metric_of
-from rlcompress.hw_models import HardwareModel
-from rlcompress.hw_models import load as load_hardware
-from rlcompress.network.cards import InputFormat, NetworkCard
-from rlcompress.network.exported import of_program
-from rlcompress.network.trace import trace
+from rlcompress.hw_models import DEFAULT_HARDWARE, HardwareModel
 from rlcompress.searches.folder import RunFolder
 from rlcompress.searches.result import SearchResult
 from rlcompress.searches.run import OnProgress, run_search
@@ -34,7 +28,7 @@ def search(
     mean: ArrayLike,
     std: ArrayLike,
     metric: str | Callable[..., Any] = "top1",
-    hardware: str | HardwareModel = "scalable_sparse_16x32",
+    hardware: str | HardwareModel = DEFAULT_HARDWARE,
     out: str | Path | None = None,
     resume: bool = False,
     on_progress: OnProgress | None = None,
@@ -67,25 +61,15 @@ def search(
     if resume and out is None:
         raise RunError("resume goes on with a run in a folder; name that folder by out")
     chosen = SearchSettings.of(settings)
-    splits = load_data(data) if isinstance(data, str) else as_splits(data)
-    channels, height, width = splits.search.images.shape[1:]
-    traced = trace(of_program(model), torch.zeros(1, channels, height, width))
-    card = NetworkCard(
-        name=traced.name,
-        factory="",
-        input_shape=(channels, height, width),
-        mean=(),
-        std=(),
-        classes=splits.classes,
-        description="given as a Python object",
-        source="",
-        metric=metric,
-    )
-    card = InputFormat(mean=tuple(np.ravel(mean).tolist()), std=tuple(np.ravel(std).tolist())).applied(card)
-    model_of = load_hardware(hardware) if isinstance(hardware, str) else hardware
+    traced, card, splits = given(model, data, mean, std, metric)
+    model_of = accelerator(hardware)
     folder = None
     if out is not None:
         names = {"network": card.name, "data": splits.name, "hardware": model_of.name, "metric": metric_of(metric).name}
-        given = {"mean": list(card.mean), "std": list(card.std), "weights_sha256": digest_of(traced.graph.state_dict())}
-        folder = RunFolder(out, {**chosen.as_json(), **names, **given}, resume=resume)
+        inputs = {
+            "mean": list(card.mean),
+            "std": list(card.std),
+            "weights_sha256": digest_of(traced.graph.state_dict()),
+        }
+        folder = RunFolder(out, {**chosen.as_json(), **names, **inputs}, resume=resume)
     return run_search(traced, card, splits, model_of, chosen, folder, on_progress, callback=callback, logger=logger)

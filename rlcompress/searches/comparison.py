@@ -19,7 +19,7 @@ from rlcompress.hw_models import HardwareModel
 from rlcompress.network.cards import NetworkCard
 from rlcompress.network.trace import TracedNetwork
 from rlcompress.searches.finals import judged
-from rlcompress.searches.methods import check_method, propose
+from rlcompress.searches.methods import check_agent_settings, check_method, propose
 from rlcompress.searches.run import Progress, evaluator_of, fresh_search_images
 from rlcompress.searches.score_store import ScoreStore
 from rlcompress.searches.selection import best_within, pareto
@@ -106,15 +106,19 @@ def compare(
         on_progress: called after every step of a trial.
 
     Raises:
-        RunError: a method is unknown, or evaluations are not limited.
+        RunError: no method or seed is given, a method is unknown, or evaluations are not limited.
         RlcompressError: images, network and hardware do not fit together.
     """
+    if not agents or not seeds:
+        raise RunError(f"no {'seeds' if agents else 'agents'} are given, so there is nothing to compare; name some")
     for agent in agents:
         check_method(agent)
     if settings.evaluations is None:
         raise RunError("methods are compared at equal evaluations; give --evaluations, not --minutes")
-    if settings.agent_from is not None and settings.agent not in agents:
-        raise RunError(f"agent_from is for the agent {settings.agent!r}; compare it too, or leave agent_from out")
+    for name in ("agent_from", "agent_settings"):
+        if getattr(settings, name) and settings.agent not in agents:
+            raise RunError(f"{name} is for the agent {settings.agent!r}; compare it too, or leave {name} out")
+    check_agent_settings(settings)
     report = on_progress or (lambda _progress: None)
     benches: dict[ProblemSettings, _Bench] = {}
     trials = []
@@ -135,9 +139,10 @@ def compare(
 
 
 def _settings_of(settings: SearchSettings, agent: str, seed: int) -> SearchSettings:
-    """Those of one trial; only the composite agent starts from a trained one."""
-    agent_from = settings.agent_from if agent == settings.agent else None
-    return replace(settings, agent=agent, seed=seed, agent_from=agent_from)
+    """Those of one trial; what is the agent's own is for the method that the settings name."""
+    if agent == settings.agent:
+        return replace(settings, seed=seed)
+    return replace(settings, agent=agent, seed=seed, agent_from=None, agent_settings={})
 
 
 class _Bench:

@@ -60,7 +60,8 @@ def _remembered(problem: Problem, data: DataSplits) -> Iterator[str]:
     if metric.name == "top1" and data.classes and dense.images >= _MANY_IMAGES and dense.metric >= _REMEMBERED:
         yield (
             f"the pretrained network names {dense.metric:.1f} % of the search images right, so it remembers them, and "
-            "may lose twice as much on others; --data NAME?search=moved rotates every second one a little"
+            "may lose several times as much on others; give images that it was not trained on, or let "
+            "NAME?search=moved rotate every second one a little"
         )
 
 

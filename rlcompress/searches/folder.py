@@ -24,6 +24,8 @@ from rlcompress.envs import Outcome, Problem, policy_id
 from rlcompress.errors import RunError
 from rlcompress.evaluation import Score
 from rlcompress.files import LimitError, parse_json, read_text, reason, write_atomic
+from rlcompress.hw_models import HardwareModel
+from rlcompress.hw_models import load as load_hardware
 from rlcompress.planning import SensitivityRow
 from rlcompress.searches.history import History
 from rlcompress.searches.result import FrontEntry, SearchResult
@@ -76,6 +78,20 @@ class RunFolder:
         if resume:
             self._hold()
             self.recorded = self._history.read()
+
+    def check_hardware(self, hardware: HardwareModel) -> None:
+        """See that a run that is resumed goes on with the accelerator that it was begun on, whose file it holds.
+
+        Raises:
+            RunError: the description has changed, so that energies before and after would not compare.
+        """
+        suffix, description = hardware.document
+        kept = self.path / f"hardware.{suffix}"
+        if self._resumed and kept.exists() and load_hardware(kept).document[1] != description:
+            raise RunError(
+                f"{self.path} was begun on another {hardware.name} than is given now; give {kept}, or begin anew with "
+                "another --out"
+            )
 
     def begin(self, inputs: dict[str, Any], problem: Problem) -> None:
         """Make the folder with network.json, the hardware's description and run.json; a resumed run keeps what it has.

@@ -26,13 +26,13 @@ from rlcompress.report.records import MetricName
 from rlcompress.searches.doubts import warn_of_doubts
 from rlcompress.searches.finals import judged, most_finals
 from rlcompress.searches.folder import RunFolder
-from rlcompress.searches.methods import check_method, propose
+from rlcompress.searches.methods import check_agent_settings, check_method, propose
 from rlcompress.searches.result import Figures, FrontEntry, SearchResult
 from rlcompress.searches.selection import best_within, pareto
 from rlcompress.searches.settings import SearchSettings
 from rlcompress.searches.telemetry import Telemetry
 from rlcompress.searches.watch import Watch
-from rlcompress.spec import REFERENCE_BITS, ChoiceBatch, CompressionPolicy
+from rlcompress.spec import REFERENCE_BITS
 from rlcompress.threads import one_thread
 
 _FEWEST_FRESH = 200
@@ -115,8 +115,11 @@ def _run(
     logger: Logger | None,
 ) -> SearchResult:
     check_method(settings.agent, callback)
+    check_agent_settings(settings)
     if settings.agent_from is not None:
         check_agent_file(settings.agent_from)  # before anything is measured
+    if folder is not None:
+        folder.check_hardware(hardware)
     started = time.monotonic()
     report = on_progress or (lambda _progress: None)
     torch.manual_seed(settings.seed)
@@ -307,23 +310,7 @@ def _entry(problem: Problem, outcome: Outcome, search: Score, likely: float, tes
         drop_test=test.drop,
         drop_test_error=test.drop_error,
         images_test=test.images,
-        policy=_policy(problem, outcome.choices, search.drop),
-    )
-
-
-def _policy(problem: Problem, choices: ChoiceBatch, drop: float) -> CompressionPolicy:
-    cost = problem.costs(choices)
-    return CompressionPolicy.of(
-        problem.choices(choices),
-        network=problem.network.reference,
-        hardware=problem.hardware.name,
-        round_to=problem.network.specs[0].round_to,
-        metrics={
-            "repair": problem.bank.repair,
-            "energy_uj": round(float(cost.energy_uj[0]), 6),
-            "latency_ms": round(float(cost.latency_ms[0]), 6),
-            "drop_search": round(drop, 4),
-        },
+        policy=problem.policy(outcome.choices, search.drop),
     )
 
 

@@ -4,12 +4,11 @@ import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, Self, TypeVar
-
-from pydantic import TypeAdapter, ValidationError
+from typing import Any, Self
 
 from rlcompress.envs import ProblemSettings
-from rlcompress.errors import RunError, first_problem
+from rlcompress.envs.settings import check_known, settings_of
+from rlcompress.errors import RunError
 
 _OWN_PROBLEMS: Mapping[str, Mapping[str, Any]] = {
     "balaskas2023": {"repair": "none", "clustering": False, "granularities": ("none", "element", "channel", "filter")}
@@ -31,7 +30,8 @@ class SearchSettings:
         agent: name in `rlcompress.searches.methods.METHODS`.
         seed: of everything that is drawn by chance.
         agent_from: file of a trained composite agent to start from, or None.
-        agent_settings: changes of `CompositeSearchSettings` by name.
+        agent_settings: changes of `CompositeSearchSettings` by name; for td3, ddpg, sac and ppo arguments of
+            Stable-Baselines3's class.
         goals: further allowed drops that the same search serves, in points.
         workers: processes that finalists and batches of policies are spread over; what is found does not depend on it.
         problem: target, granularities, bits and scoring images; ``balaskas2023`` has its own repair and
@@ -80,12 +80,10 @@ class SearchSettings:
             RunError: a name is no setting, or a value is of another type or out of its range.
         """
         own, inner = ({entry.name for entry in fields(of)} - {"problem"} for of in (cls, ProblemSettings))
-        unknown = sorted(set(changes) - own - inner)
-        if unknown:
-            raise RunError(f"unknown setting {unknown[0]!r}; choose from {', '.join(sorted(own | inner))}")
+        check_known(changes, own | inner)
         given = {name: os.fspath(value) if isinstance(value, os.PathLike) else value for name, value in changes.items()}
-        problem = _read(ProblemSettings, {name: given.pop(name) for name in inner & given.keys()})
-        return _read(cls, {**given, "problem": problem})
+        problem = ProblemSettings.of({name: given.pop(name) for name in inner & given.keys()})
+        return settings_of(cls, {**given, "problem": problem}, own | {"problem"})
 
     @property
     def all_goals(self) -> tuple[float, ...]:
@@ -117,14 +115,3 @@ class SearchSettings:
         if self.problem.clustering:  # left out otherwise, so that runs begun before there was a choice go on
             values["clustering"] = True
         return {**own, **values, "granularities": list(self.problem.granularities)}
-
-
-_Settings = TypeVar("_Settings")
-
-
-def _read(kind: type[_Settings], values: Mapping[str, Any]) -> _Settings:
-    """A dataclass of settings from values of their types, or from such that stand for them."""
-    try:
-        return TypeAdapter(kind).validate_python(values)
-    except ValidationError as error:
-        raise RunError(f"setting {first_problem(error)}") from None

@@ -80,8 +80,18 @@ def summary_of(result: "SearchResult") -> Summary:
         caption=(
             f"{metric.unit} lost: {best.drop_search:.2f} on search images, where {best.drop_likely:.2f} are likely, "
             f"{best.drop_test:.2f} on {best.images_test} test images; {metric.label} of dense rows is the pretrained "
-            "network's own"
+            f"network's own{_beyond(result)}"
         ),
+    )
+
+
+def _beyond(result: "SearchResult") -> str:
+    """What is to be said where test images lose more than was allowed, and not by chance."""
+    best = result.best
+    if not result.within or best.drop_test - 2.0 * best.drop_test_error <= result.max_drop:
+        return ""
+    return (
+        f"; test images lose more than the {result.max_drop:g} allowed, so search images are no measure of others here"
     )
 
 

@@ -355,6 +355,18 @@ def test_a_report_again_and_the_command_in_it(run: Path) -> None:
     assert "rlcompress search --network digits_cnn --weights" in (run / "report.html").read_text()
 
 
+@pytest.mark.slow
+def test_the_energy_of_a_policy_for_an_accelerator_of_ones_own(run: Path, tmp_path: Path) -> None:
+    text = _rlcompress("hardware", "show", "scalable_sparse_16x32").stdout.replace("scalable_sparse_16x32", "mine")
+    policy = json.loads((run / "policy.json").read_text()) | {"hardware": "mine"}
+    (tmp_path / "policy.json").write_text(json.dumps(policy))
+    shared = ("energy", "--network", "digits_cnn", "--policy", tmp_path / "policy.json", "--format", "json")
+    assert "'mine', an accelerator of your own; give it with --hardware" in _rlcompress(*shared, status=2).stderr
+    (tmp_path / "hardware.yaml").write_text(text)
+    beside = json.loads(_rlcompress(*shared).stdout)
+    assert beside == json.loads(_rlcompress(*shared, "--hardware", tmp_path / "hardware.yaml").stdout)
+
+
 def test_an_energy_report(tmp_path: Path) -> None:
     out = tmp_path / "energy.html"
     _rlcompress("energy", "--network", "digits_cnn", "--out", out)

@@ -1,14 +1,18 @@
+import pickle
 from pathlib import Path
+from typing import Any
 
 import gymnasium
 import numpy as np
 import pytest
+import torch
 from gymnasium.error import InvalidAction, ResetNeeded
 from gymnasium.utils.env_checker import check_env
 from gymnasium.wrappers import TimeLimit
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from stable_baselines3 import PPO, SAC, TD3
 from stable_baselines3.common.base_class import BaseAlgorithm
+from torch import nn
 
 from rlcompress.envs import ENV_ID, CompressionEnv, FlattenAction, Problem, ResidualAction, policy_id
 from rlcompress.envs.observation import FIELDS, SIZE
@@ -38,8 +42,10 @@ def test_steps_outside_an_episode_and_impossible_actions_are_named(problem: Prob
     with pytest.raises(ResetNeeded, match="call reset"):
         env.step(action)
     env.reset(seed=0)
-    with pytest.raises(InvalidAction, match="granularity must be from 0 to 2, got -1"):
+    with pytest.raises(InvalidAction, match="granularity must be a whole number from 0 to 2, got -1"):
         env.step({**action, "granularity": -1})
+    with pytest.raises(InvalidAction, match=r"granularity must be a whole number from 0 to 2, got 1.9"):
+        env.step({**action, "granularity": 1.9})
     with pytest.raises(InvalidAction, match=r"knobs must be three numbers, got \[0.0, nan, 0.0\]"):
         env.step({**action, "knobs": np.array([0.0, np.nan, 0.0])})
     _episode(env, seed=0)
@@ -65,6 +71,61 @@ def test_made_by_name_from_json_able_arguments(digits: Digits, tmp_path: Path) -
     assert info["goal"] == 1.0
 
 
+def _own() -> nn.Module:
+    return nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 10))
+
+
+def test_made_of_a_network_of_ones_own(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    save_file(_own().state_dict(), tmp_path / "own.safetensors")
+    names = {"network": f"{__file__}:_own", "weights": str(tmp_path / "own.safetensors"), "data": "digits"}
+    by_name = gymnasium.make(ENV_ID, **names, mean=[0.3], std=[0.4], score_images=20, planned=False)
+    assert by_name.unwrapped.problem.hardware.name == "scalable_sparse_16x32"
+    model = _own()
+    model.load_state_dict(load_file(tmp_path / "own.safetensors"))
+    images = torch.rand(400, 1, 8, 8, generator=torch.Generator().manual_seed(0)), torch.arange(400) % 10
+    given = Problem.given(model, (images, images), mean=[0.3], std=[0.4], score_images=20, hardware="npu_int8")
+    by_object = gymnasium.make(ENV_ID, problem=given, planned=False)
+    for env in (by_name, by_object):
+        observation, _ = env.reset(seed=0)
+        assert env.observation_space.contains(observation)
+    assert list(given.network.layers) == list(by_name.unwrapped.problem.network.layers)
+    assert given.hardware.name == "npu_int8"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"penalty": float("nan")}, "penalty must be 0 or more, got nan"),
+        ({"penalty": -1.0}, "penalty must be 0 or more, got -1.0"),
+        ({"gamma": 1.5}, "gamma must be from 0 to 1, got 1.5"),
+        ({"render_mode": "human"}, "render_mode 'human' is unknown: the environment draws nothing"),
+        ({"max_drops": 2.0}, "'max_drops' is given beside a problem"),
+        ({"problem": None}, "no network is given; give a problem, or network and data"),
+        ({"problem": None, "network": "digits_cnn"}, "no data is given"),
+        ({"problem": None, "network": "digits_cnn", "data": "digits", "score": 1}, "unknown setting 'score'; choose"),
+    ],
+)
+def test_arguments_that_mean_nothing_are_named(problem: Problem, arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(RunError, match=message):
+        CompressionEnv(**{"problem": problem, **arguments})
+
+
+def test_options_of_a_reset_that_mean_nothing_are_named(problem: Problem) -> None:
+    with pytest.raises(RunError, match="unknown setting 'max_drops'; choose from max_drop"):
+        CompressionEnv(problem).reset(options={"max_drops": 2.0})
+
+
+def test_a_render_mode_of_none_is_taken(problem: Problem) -> None:
+    assert gymnasium.make(ENV_ID, problem=problem, render_mode=None).render_mode is None
+
+
+def test_an_environment_can_be_pickled(problem: Problem) -> None:
+    env = CompressionEnv(problem, planned=False)
+    again = pickle.loads(pickle.dumps(env))
+    assert _episode(again, seed=4)[0] == _episode(env, seed=4)[0]
+
+
 def test_an_episode_decides_every_layer_once_and_evaluates_once(problem: Problem) -> None:
     env = CompressionEnv(problem, planned=False)
     rewards, info = _episode(env, seed=3)
@@ -85,6 +146,20 @@ def test_rewards_add_up_to_the_outcome_less_the_first_potential(problem: Problem
     expected = -log_cost - 2.0 * np.log1p(max(0.0, outcome.score.drop - 0.5)) - first
     assert sum(rewards) == pytest.approx(expected, rel=1e-6)
     assert info["reward_terms"]["cost"] == pytest.approx(-log_cost)
+
+
+@pytest.mark.parametrize("gamma", [0.0, 0.3, 0.9, 1.0])
+def test_potentials_of_the_agents_discount_add_the_same_to_every_policy(problem: Problem, gamma: float) -> None:
+    """The discounted return is that of the outcome less the first potential (Ng et al. 1999)."""
+    env = CompressionEnv(problem.fresh(), planned=False, gamma=gamma)
+    layers = len(problem.space.layers)
+    for seed in range(3):
+        env.reset(seed=seed)
+        first = env._episodes._potential[0]
+        rewards, info = _episode(env, seed)
+        earned = info["reward_terms"]["cost"] + info["reward_terms"]["drop"]
+        discounted = sum(gamma**k * reward for k, reward in enumerate(rewards))
+        assert discounted == pytest.approx(gamma ** (layers - 1) * earned - first, abs=1e-9)
 
 
 def test_the_planned_action_repeats_the_plan_at_no_cost(problem: Problem) -> None:
@@ -169,6 +244,24 @@ def test_executed_flat_actions_repeat_themselves(problem: Problem, wrapper: type
     for action in actions:
         _, _, _, _, info = env.step(action)
     assert policy_id(info["outcome"].choices) == first
+
+
+@pytest.mark.parametrize("wrapper", [FlattenAction, ResidualAction])
+def test_flat_actions_outside_an_episode_or_out_of_shape_are_named(
+    problem: Problem, wrapper: type[FlattenAction]
+) -> None:
+    env = wrapper(CompressionEnv(problem, planned=False))
+    middle, done = np.zeros(4, np.float32), False
+    with pytest.raises(ResetNeeded, match="call reset"):
+        env.step(middle)
+    env.reset(seed=0)
+    for wrong in (np.full(4, np.nan), np.array([np.inf, 0, 0, 0]), np.zeros(3), np.zeros((1, 4))):
+        with pytest.raises(InvalidAction, match="an action is 4 numbers, got"):
+            env.step(wrong.astype(np.float32))
+    while not done:
+        done = env.step(middle)[2]
+    with pytest.raises(ResetNeeded, match="call reset"):
+        env.step(middle)
 
 
 def test_no_residual_is_the_plan(problem: Problem) -> None:

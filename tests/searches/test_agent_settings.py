@@ -1,7 +1,12 @@
 import pytest
+from stable_baselines3.common.base_class import BaseAlgorithm
 
-from rlcompress.errors import AgentError
+from rlcompress.errors import AgentError, RlcompressError, RunError
+from rlcompress.searches import search
 from rlcompress.searches.agent_settings import CompositeSearchSettings, _entries
+from rlcompress.searches.methods import check_agent_settings
+from rlcompress.searches.settings import SearchSettings
+from tests.conftest import Digits
 
 
 def test_every_entry_of_the_file_is_valid() -> None:
@@ -27,3 +32,41 @@ def test_changes_replace_single_values() -> None:
 def test_wrong_settings(changes: dict[str, object], message: str) -> None:
     with pytest.raises(AgentError, match=message):
         CompositeSearchSettings().with_changes(changes)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"agent": "td3", "agent_settings": {"lr": 1e-3}}, "unknown setting 'lr'; choose from batch_size, buffer_size"),
+        ({"agent": "ppo", "agent_settings": {"seed": 1}}, "unknown setting 'seed'"),
+        ({"agent": "sac", "agent_settings": {"policy_kwargs": {"a": object}}}, "agent_settings are recorded as JSON"),
+        ({"agent": "dp", "agent_settings": {"batch": 2}}, "agent 'dp' has no agent_settings; leave them out"),
+        ({"agent": "composite-cold", "agent_settings": {"batches": 2}}, "unknown setting 'batches' of the composite"),
+        ({"agent_from": "a.safetensors", "agent_settings": {"agent": {"gamma": 0.9}}}, "agent_from keeps the settings"),
+    ],
+)
+def test_settings_that_the_method_does_not_take(settings: dict[str, object], message: str) -> None:
+    with pytest.raises(RlcompressError, match=message):
+        check_agent_settings(SearchSettings.of(settings))
+
+
+def test_a_search_that_starts_from_an_agent_may_be_run_otherwise() -> None:
+    check_agent_settings(SearchSettings.of({"agent_from": "a.safetensors", "agent_settings": {"batch": 2}}))
+
+
+def test_stock_agents_get_their_settings(digits: Digits) -> None:
+    seen: list[BaseAlgorithm] = []
+
+    def first_step(local: dict[str, BaseAlgorithm], _: object) -> bool:
+        seen.append(local["self"])
+        return False
+
+    asked = {"mean": digits.card.mean, "std": digits.card.std, "evaluations": 2, "score_images": 20, "agent": "td3"}
+    changes = {"learning_rate": 0.25, "buffer_size": 77, "policy_kwargs": {"net_arch": [8]}}
+    with pytest.raises(RunError, match="the callback ended the search"):
+        search(digits.model, digits.splits, **asked, agent_settings=changes, callback=first_step)  # type: ignore[arg-type]
+    agent = seen[0]
+    assert (agent.learning_rate, agent.buffer_size) == (0.25, 77)  # type: ignore[attr-defined]
+    assert agent.policy.net_arch == [8]
+    with pytest.raises(RunError, match="agent_settings do not fit TD3"):
+        search(digits.model, digits.splits, **asked, agent_settings={"train_freq": [1, 2, 3]})  # type: ignore[arg-type]

@@ -91,3 +91,18 @@ def test_wrong_input(digits: Digits, tmp_path: Path) -> None:
         _compare(digits, tmp_path, agents=("dp",), agent_from="agent.safetensors")
     with pytest.raises(RunError, match="equal evaluations"):
         _compare(digits, tmp_path, evaluations=None, minutes=1.0)
+
+
+@pytest.mark.parametrize(
+    ("agents", "changes", "message"),
+    [
+        ((), {}, "no agents are given, so there is nothing to compare"),
+        (("dp",), {"agent": "td3", "agent_settings": {"gamma": 0.9}}, "agent_settings is for the agent 'td3'"),
+        (("dp",), {"agent": "dp", "agent_settings": {"gamma": 0.9}}, "agent 'dp' has no agent_settings"),
+    ],
+)
+def test_what_cannot_be_compared(
+    digits: Digits, tmp_path: Path, agents: tuple[str, ...], changes: dict[str, object], message: str
+) -> None:
+    with pytest.raises(RunError, match=message):
+        _compare(digits, tmp_path, agents, **changes)

@@ -9,6 +9,7 @@ import pytest
 
 from rlcompress.envs import Problem
 from rlcompress.errors import RunError
+from rlcompress.hw_models import HardwareModel
 from rlcompress.searches.folder import RunFolder, open_folder
 from tests.searches.test_history import CHOICES, outcome
 
@@ -106,3 +107,14 @@ def test_a_read_only_folder_is_told_in_one_line(begun: RunFolder, monkeypatch: p
     monkeypatch.setattr(os, "access", lambda *_: False)
     with pytest.raises(RunError, match="cannot write to"):
         RunFolder(begun.path, SETTINGS, resume=True)
+
+
+def test_a_run_goes_on_with_the_accelerator_that_it_was_begun_on(begun: RunFolder, problem: Problem) -> None:
+    begun.check_hardware(problem.hardware)
+    begun.release()
+    resumed = RunFolder(begun.path, SETTINGS, resume=True)
+    resumed.check_hardware(problem.hardware)
+    changed = problem.hardware.description.model_copy(update={"clock_mhz": 123.0})
+    with pytest.raises(RunError, match=r"was begun on another scalable_sparse_16x32 than is given now; give .*\.yaml"):
+        resumed.check_hardware(HardwareModel(changed))
+    resumed.release()

@@ -132,6 +132,14 @@ def test_a_prompt_shows_a_table(finished: tuple[SearchResult, Path]) -> None:
     assert f"on {result.best.images_test} test images" in caption
 
 
+def test_the_table_says_where_test_images_lose_more_than_was_allowed(finished: tuple[SearchResult, Path]) -> None:
+    result, _ = finished
+    told = "test images lose more than the 1 allowed"
+    for lost, expected in ((0.9, False), (1.1, False), (1.3, True)):
+        best = replace(result.best, drop_test=lost, drop_test_error=0.1)
+        assert (told in repr(replace(result, best=best)).splitlines()[-1]) == expected
+
+
 def test_the_table_names_the_target_and_shows_both_savings(finished: tuple[SearchResult, Path]) -> None:
     result, _ = finished
     title, header, _, dense, best, _ = repr(replace(result, target="latency")).splitlines()
