@@ -1,8 +1,7 @@
 """`CompositeAgent`: continuous knobs and a discrete action learned together on one replay buffer."""
 
-import io
-import pathlib
 from collections.abc import Mapping
+from dataclasses import fields
 from typing import Any, ClassVar, TypeVar, cast
 
 import numpy as np
@@ -15,26 +14,29 @@ from stable_baselines3.common.base_class import maybe_make_env
 from stable_baselines3.common.buffers import ReplayBuffer
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.noise import ActionNoise
-from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback
 
 from rlcompress.agents.actions import check_spaces, decode, executed_actions, join
 from rlcompress.agents.imitation import Cloning, CloningResult, Transitions, check_demonstrations, clone, store
+from rlcompress.agents.layout import Layout, check_layout, layout_of
 from rlcompress.agents.logger import PrefixLogger
 from rlcompress.agents.parts import actor_space, build_continuous, build_discrete, discrete_space
 from rlcompress.agents.policy import CompositePolicy, last_layer
 from rlcompress.agents.rainbow import PrioritizedReplayBuffer
+from rlcompress.agents.rainbow.algorithm import PrioritizedAlgorithm
+from rlcompress.agents.rainbow.components import check_network
 from rlcompress.agents.settings import CompositeSettings
 from rlcompress.agents.views import IndexView, KnobView
 from rlcompress.errors import AgentError
 
 SelfCompositeAgent = TypeVar("SelfCompositeAgent", bound="CompositeAgent")
 
-_COUNTERS = ("_n_updates", "_n_calls", "exploration_rate")
+_COUNTERS = ("_n_updates", "_n_calls", "exploration_rate", "_beta")
+_SETTINGS = {field.name for field in fields(CompositeSettings)}
 
 
-class CompositeAgent(OffPolicyAlgorithm):
+class CompositeAgent(PrioritizedAlgorithm):
     """An off-policy agent for hybrid actions: TD3 or DDPG for the knobs, a Q-learner for the discrete action.
 
     The environment's action space is Box(-1, 1, (1 + knobs,)): column 0 encodes the discrete action (see
@@ -47,7 +49,7 @@ class CompositeAgent(OffPolicyAlgorithm):
     Args:
         policy: ``"MlpPolicy"``.
         env: environment, vectorised or not, or its registered name.
-        discrete_actions: number of discrete actions, at least 2.
+        discrete_actions: number of discrete actions, at least 2; None where the environment has it as an attribute.
         settings: hyper-parameters; None for the defaults.
         tensorboard_log: folder of TensorBoard's events.
         stats_window_size: episodes that the logged means are taken over.
@@ -89,14 +91,7 @@ class CompositeAgent(OffPolicyAlgorithm):
         super().__init__(
             policy,
             env,  # type: ignore[arg-type]  # None when SB3 loads an agent without environment
-            learning_rate=self.settings.learning_rate,
-            buffer_size=self.settings.buffer_size,
-            learning_starts=self.settings.learning_starts,
-            batch_size=self.settings.batch_size,
-            tau=self.settings.tau,
-            gamma=self.settings.gamma,
-            train_freq=self.settings.train_freq,
-            gradient_steps=self.settings.gradient_steps,
+            **self.settings.algorithm_arguments,
             replay_buffer_class=PrioritizedReplayBuffer,
             tensorboard_log=tensorboard_log,
             stats_window_size=stats_window_size,
@@ -107,13 +102,16 @@ class CompositeAgent(OffPolicyAlgorithm):
             support_multi_env=True,
         )
         self.discrete_actions = discrete_actions
+        self.layout: Layout | None = None
         self._counters: dict[str, dict[str, int | float]] = {}
         if _init_setup_model:
             self._setup_model()
 
     def _setup_model(self) -> None:
-        if self.discrete_actions is None or self.discrete_actions < 2:
-            raise AgentError(f"discrete_actions must be at least 2, got {self.discrete_actions}")
+        if self.env is not None:
+            self._adopt(self.env)
+        assert self.discrete_actions is not None  # the environment's, or that of the agent that is loaded
+        vars(self).update(self.settings.algorithm_arguments)
         self.policy_kwargs = {
             "discrete_actions": self.discrete_actions,
             "knobs_per_index": self.settings.knobs_per_index,
@@ -131,6 +129,29 @@ class CompositeAgent(OffPolicyAlgorithm):
         for name, counters in self._counters.items():
             vars(getattr(self, name)).update(counters)
 
+    def _adopt(self, env: GymEnv) -> None:
+        """Hold an environment against what the agent was made for or trained on."""
+        now = layout_of(env, self.discrete_actions)
+        if self.layout is not None:
+            check_layout(self.layout, now)
+        if self.discrete_actions not in (None, now.discrete_actions):
+            raise AgentError(
+                f"discrete_actions is {self.discrete_actions}, but the environment has {now.discrete_actions}; "
+                "give as many, or leave them out"
+            )
+        self.layout, self.discrete_actions = now, now.discrete_actions
+
+    def set_env(self, env: GymEnv, force_reset: bool = True) -> None:
+        """Act in another environment from now on; the arguments are SB3's.
+
+        Raises:
+            AgentError: it is of another layout than the agent's.
+        """
+        env = self._wrap_env(env, self.verbose)
+        check_spaces(env.observation_space, env.action_space)
+        self._adopt(env)
+        super().set_env(env, force_reset)
+
     def _setup_learn(
         self,
         total_timesteps: int,
@@ -145,9 +166,8 @@ class CompositeAgent(OffPolicyAlgorithm):
 
     def _connect(self) -> None:
         # a new logger, environment or replay buffer reaches the parts here
-        replay = cast(PrioritizedReplayBuffer, self.replay_buffer)
-        self.continuous.replay_buffer = cast(ReplayBuffer, KnobView(replay, self.policy))
-        self.discrete.replay_buffer = cast(ReplayBuffer, IndexView(replay, self.policy))
+        self.continuous.replay_buffer = cast(ReplayBuffer, KnobView(self.replay_buffer, self.policy))
+        self.discrete.replay_buffer = cast(ReplayBuffer, IndexView(self.replay_buffer, self.policy))
         for name in ("continuous", "discrete"):
             part = getattr(self, name)
             part.set_logger(PrefixLogger(self.logger, name))
@@ -254,7 +274,6 @@ class CompositeAgent(OffPolicyAlgorithm):
         Raises:
             AgentError: the transitions do not fit the spaces.
         """
-        assert self.replay_buffer is not None
         store(self.replay_buffer, transitions)
 
     def learn(
@@ -265,24 +284,26 @@ class CompositeAgent(OffPolicyAlgorithm):
         tb_log_name: str = "CompositeAgent",
         reset_num_timesteps: bool = True,
         progress_bar: bool = False,
+        *,
+        training_timesteps: int = 0,
     ) -> SelfCompositeAgent:
-        """Learn for ``total_timesteps`` environment steps; the arguments are SB3's."""
+        """Learn for ``total_timesteps`` environment steps.
+
+        The arguments are SB3's, but for ``training_timesteps``: environment steps of the whole training if this is a
+        part of it (with ``reset_num_timesteps=False``). Schedules run over the longer of the two.
+        """
+        self._training_timesteps = training_timesteps
         return super().learn(total_timesteps, callback, log_interval, tb_log_name, reset_num_timesteps, progress_bar)
 
-    def load_replay_buffer(self, path: str | pathlib.Path | io.BufferedIOBase, truncate_last_traj: bool = True) -> None:
-        """Load a replay buffer saved by ``save_replay_buffer``.
-
-        Raises:
-            AgentError: it was filled for other observations, actions, environments or settings than this agent's.
-        """
-        before = cast(PrioritizedReplayBuffer, self.replay_buffer)
-        super().load_replay_buffer(path, truncate_last_traj)
-        assert isinstance(self.replay_buffer, ReplayBuffer)
-        for name in ("obs_shape", "action_dim", "n_envs", *self.settings.replay_arguments):
-            found, wanted = getattr(self.replay_buffer, name, None), getattr(before, name)
-            if found != wanted:
-                self.replay_buffer = before
-                raise AgentError(f"replay buffer {path} has {name} {found}, this agent needs {wanted}")
+    @classmethod
+    def _changed(cls, saved: Mapping[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+        given = {**(changes.get("custom_objects") or {}), **changes}
+        before, others = saved["settings"], {name: changes[name] for name in changes.keys() - _SETTINGS}
+        settings = (others.get("settings") or before).with_changes(
+            {name: given[name] for name in _SETTINGS & given.keys()}
+        )
+        check_network(before.network, settings.network)
+        return {**others, "settings": settings}
 
     def _excluded_save_params(self) -> list[str]:
         return [*super()._excluded_save_params(), "continuous", "discrete"]

@@ -7,10 +7,10 @@ from typing import NamedTuple
 import numpy as np
 import torch as th
 from numpy.typing import ArrayLike, NDArray
-from stable_baselines3.common.buffers import ReplayBuffer
 
 from rlcompress.agents.actions import decode_tensor
 from rlcompress.agents.policy import CompositePolicy
+from rlcompress.agents.rainbow import PrioritizedReplayBuffer
 from rlcompress.errors import AgentError
 
 
@@ -149,11 +149,11 @@ class Transitions(NamedTuple):
     dones: ArrayLike
 
 
-def store(replay: ReplayBuffer, transitions: Transitions) -> None:
+def store(replay: PrioritizedReplayBuffer, transitions: Transitions) -> None:
     """Add N transitions to a replay buffer of E environments, as E equally long streams.
 
-    Up to E - 1 of the last transitions are left out. A stream that is cut within an episode is marked as a timeout
-    there, so that no return is summed across the cut.
+    Up to E - 1 of the last transitions are left out. No return is summed across the ends of the streams, nor from what
+    was stored before into them.
 
     Raises:
         AgentError: the transitions do not fit the buffer.
@@ -165,7 +165,8 @@ def store(replay: ReplayBuffer, transitions: Transitions) -> None:
     if (rewards.shape, dones.shape) != ((len(actions),), (len(actions),)):
         raise AgentError(f"rewards and dones must be of shape ({len(actions)},), got {rewards.shape} and {dones.shape}")
     rows = len(actions) // replay.n_envs
+    replay.cut()
     for row in range(rows):
         at = np.arange(replay.n_envs) * rows + row
-        cut = [{"TimeLimit.truncated": bool(row == rows - 1 and not dones[i])} for i in at]
-        replay.add(observations[at], following[at], actions[at], rewards[at], dones[at], cut)
+        replay.add(observations[at], following[at], actions[at], rewards[at], dones[at], [{}] * replay.n_envs)
+    replay.cut()

@@ -16,3 +16,7 @@ class PrefixLogger(Logger):
     def record(self, key: str, value: Any, exclude: str | tuple[str, ...] | None = None) -> None:
         """Record ``value`` in the agent's logger as ``prefix/key``."""
         self._target.record(f"{self._prefix}/{key}", value, exclude)
+
+    def record_mean(self, key: str, value: float | None, exclude: str | tuple[str, ...] | None = None) -> None:
+        """Average ``value`` in the agent's logger as ``prefix/key``."""
+        self._target.record_mean(f"{self._prefix}/{key}", value, exclude)

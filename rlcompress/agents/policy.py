@@ -3,9 +3,10 @@
 from typing import Any
 
 import torch as th
+from gymnasium import spaces
 from sb3_contrib.qrdqn.policies import QRDQNPolicy, QuantileNetwork
 from stable_baselines3.common.policies import BasePolicy
-from stable_baselines3.common.type_aliases import PyTorchObs
+from stable_baselines3.common.type_aliases import PyTorchObs, Schedule
 from stable_baselines3.dqn.policies import DQNPolicy
 from stable_baselines3.td3.policies import Actor, TD3Policy
 from torch import nn
@@ -29,11 +30,15 @@ class CompositePolicy(BasePolicy):
     they are saved once, here.
 
     Args:
-        args: observation space, action space and learning-rate schedule, as SB3 passes them.
+        observation_space: of the environment.
+        action_space: of the environment.
+        lr_schedule: not used, as the parts' policies have their own.
         discrete_actions: number n of discrete actions.
         knobs_per_index: whether the actor sees the index; if not, its knobs are the same for all indices.
         condition_on_knobs: whether the discrete part sees the knobs.
         condition_on_features: whether it sees the actor's last hidden layer (no gradient flows back).
+        parts: class and arguments of the continuous and the discrete policy to build, as a saved policy has them;
+            None where they will be attached.
     """
 
     continuous: TD3Policy
@@ -41,18 +46,35 @@ class CompositePolicy(BasePolicy):
 
     def __init__(
         self,
-        *args: Any,
+        observation_space: spaces.Box,
+        action_space: spaces.Box,
+        lr_schedule: Schedule,
+        *,
         discrete_actions: int,
         knobs_per_index: bool,
         condition_on_knobs: bool,
         condition_on_features: bool,
+        parts: list[tuple[type[BasePolicy], dict[str, Any]]] | None = None,
     ) -> None:
-        observation_space, action_space, _lr_schedule = args
         super().__init__(observation_space, action_space, squash_output=True)
         self.discrete_actions = discrete_actions
         self.knobs_per_index = knobs_per_index
         self.condition_on_knobs = condition_on_knobs
         self.condition_on_features = condition_on_features
+        if parts is not None:
+            self.attach(*(policy(**arguments) for policy, arguments in parts))  # type: ignore[arg-type]
+
+    def _get_constructor_parameters(self) -> dict[str, Any]:
+        return {
+            "observation_space": self.observation_space,
+            "action_space": self.action_space,
+            "lr_schedule": self._dummy_schedule,
+            "discrete_actions": self.discrete_actions,
+            "knobs_per_index": self.knobs_per_index,
+            "condition_on_knobs": self.condition_on_knobs,
+            "condition_on_features": self.condition_on_features,
+            "parts": [(type(part), part._get_constructor_parameters()) for part in (self.continuous, self.discrete)],
+        }
 
     def attach(self, continuous: TD3Policy, discrete: DQNPolicy | QRDQNPolicy) -> None:
         """Take over the parts' policies."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
+from numbers import Real
 from typing import Any, Literal, Self, get_args
 
 from pydantic import TypeAdapter, ValidationError
@@ -13,6 +14,26 @@ Discrete = Literal["rainbow", "qrdqn", "dqn"]
 Continuous = Literal["td3", "ddpg"]
 
 _RAINBOW = RainbowComponents(v_min=-3.0, v_max=3.0, noisy=False)
+
+_NETWORK = (
+    "discrete",
+    "continuous",
+    "net_arch",
+    "knobs_per_index",
+    "condition_on_knobs",
+    "condition_on_features",
+    "n_quantiles",
+)
+_ALGORITHM = (
+    "learning_rate",
+    "buffer_size",
+    "learning_starts",
+    "batch_size",
+    "tau",
+    "gamma",
+    "train_freq",
+    "gradient_steps",
+)
 
 _RANGES: dict[str, tuple[float, float]] = {
     "learning_rate": (0.0, 1.0),
@@ -114,6 +135,11 @@ class CompositeSettings:
             if getattr(self, name) not in options:
                 raise AgentError(f"{name} must be one of {', '.join(options)}, got {getattr(self, name)!r}")
         for name, (low, high) in _RANGES.items():
+            if not isinstance(getattr(self, name), Real):
+                given = type(getattr(self, name)).__name__
+                raise AgentError(
+                    f"{name} must be a number, got a {given}; to change it in training, save and load with another"
+                )
             if not low <= getattr(self, name) <= high:
                 raise AgentError(f"{name} must lie between {low:g} and {high:g}, got {getattr(self, name)}")
         if not self.net_arch or min(self.net_arch) < 1:
@@ -123,6 +149,18 @@ class CompositeSettings:
             raise AgentError(f"train_freq must be at least 1, got {count}")
         if isinstance(self.train_freq, tuple) and self.train_freq[1] not in ("step", "episode"):
             raise AgentError(f"train_freq's unit must be 'step' or 'episode', got {self.train_freq[1]!r}")
+
+    @property
+    def algorithm_arguments(self) -> dict[str, Any]:
+        """Those settings that are keyword arguments of SB3's ``OffPolicyAlgorithm``."""
+        return {name: getattr(self, name) for name in _ALGORITHM}
+
+    @property
+    def network(self) -> dict[str, Any]:
+        """The settings that the networks are made of, which stay as they are once they are trained."""
+        rainbow = self.rainbow.network if self.discrete == "rainbow" else {}
+        own = {name: getattr(self, name) for name in _NETWORK}
+        return own | {f"rainbow.{name}": value for name, value in rainbow.items()}
 
     @property
     def replay_arguments(self) -> dict[str, Any]:

@@ -15,11 +15,12 @@ import torch as th
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from stable_baselines3.common.base_class import maybe_make_env
 from stable_baselines3.common.type_aliases import GymEnv
-from stable_baselines3.common.vec_env import VecEnv
 from torch import Tensor
 
 from rlcompress.agents.actions import check_spaces
 from rlcompress.agents.composite import CompositeAgent
+from rlcompress.agents.layout import Layout, check_layout, layout_of
+from rlcompress.agents.rainbow.components import check_network
 from rlcompress.agents.replay_tensors import replay_tensors, restore_replay
 from rlcompress.agents.settings import CompositeSettings
 from rlcompress.errors import AgentError, first_problem
@@ -30,26 +31,6 @@ _MAX_FILE_BYTES = 2_000_000_000
 _FORMAT = "rlcompress composite agent"
 
 _Tensors = dict[str, Tensor]
-
-
-class Layout(BaseModel):
-    """What the numbers of observations and actions mean, so that an agent never acts on what it does not know.
-
-    Attributes:
-        observations: values of an observation.
-        actions: columns of an action.
-        discrete_actions: choices in column 0.
-        fields: name and width of each part of an observation, where the environment tells them.
-        choices: what the choices of column 0 are called, where the environment tells them.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-    observations: int = Field(ge=1, le=100_000)
-    actions: int = Field(ge=2, le=1000)
-    discrete_actions: int = Field(ge=2, le=1000)
-    fields: list[list[str | int]] | None = None
-    choices: list[str] | None = None
 
 
 class Counters(BaseModel):
@@ -73,17 +54,6 @@ class _Head(BaseModel):
     settings: dict[str, Any]
 
 
-def layout_of(env: GymEnv, discrete_actions: int) -> Layout:
-    """The layout of an environment; ``observation_fields`` and ``discrete_names`` are asked for, not required."""
-    return Layout(
-        observations=env.observation_space.shape[0],  # type: ignore[index]  # a flat Box, checked by the agent
-        actions=env.action_space.shape[0],  # type: ignore[index]
-        discrete_actions=discrete_actions,
-        fields=[list(pair) for pair in _told(env, "observation_fields") or ()] or None,
-        choices=list(_told(env, "discrete_names") or ()) or None,
-    )
-
-
 def save_agent(agent: CompositeAgent, path: str | Path, *, replay: bool = False) -> None:
     """Write an agent to a file in one step.
 
@@ -97,7 +67,6 @@ def save_agent(agent: CompositeAgent, path: str | Path, *, replay: bool = False)
     """
     if agent.env is None:
         raise AgentError("the agent has no environment, whose layout is saved with it; give it one by set_env")
-    assert agent.discrete_actions is not None
     counters = Counters(
         timesteps=agent.num_timesteps, updates=agent._n_updates, episodes=agent._episode_num, parts=agent.counters()
     )
@@ -135,10 +104,11 @@ def load_agent(
     """
     tensors, head = _read(path)
     environment = maybe_make_env(env, 0)
-    settings = _settings(path, head.settings).with_changes(changes)
+    trained = _settings(path, head.settings)
+    settings = trained.with_changes(changes)
+    check_network(trained.network, settings.network)
     check_spaces(environment.observation_space, environment.action_space)
-    told = _told(environment, "discrete_actions")
-    _check_layout(path, head.layout, layout_of(environment, told or head.layout.discrete_actions))
+    check_layout(head.layout, layout_of(environment, head.layout.discrete_actions), f"agent {path}:")
     _check_extent(path, settings, tensors)
     agent = CompositeAgent("MlpPolicy", environment, head.layout.discrete_actions, settings, seed=seed, device=device)
     _fill(agent, tensors, path)
@@ -183,33 +153,6 @@ def _settings(path: str | Path, values: dict[str, Any]) -> CompositeSettings:
         return CompositeSettings.parse(values)
     except AgentError as error:
         raise AgentError(f"agent {path}: {error}") from None
-
-
-def _told(env: GymEnv, name: str) -> Any:
-    if isinstance(env, VecEnv):
-        return env.get_attr(name)[0] if env.has_attr(name) else None
-    return env.get_wrapper_attr(name) if env.has_wrapper_attr(name) else None
-
-
-def _check_layout(path: str | Path, before: Layout, now: Layout) -> None:
-    for wanted, given in zip(now.fields or (), before.fields or (), strict=False):
-        if wanted != given:
-            raise AgentError(
-                f"agent {path}: was trained on observations with {given[0]!r} of {given[1]} values where this "
-                f"environment has {wanted[0]!r} of {wanted[1]}; train one on this version's observations"
-            )
-    if before.choices and now.choices and before.choices != now.choices:
-        raise AgentError(
-            f"agent {path}: chooses among {', '.join(before.choices)}, but here among {', '.join(now.choices)}; "
-            "search the same granularities as it was trained for"
-        )
-    for name in ("observations", "actions", "discrete_actions"):
-        given, wanted = getattr(before, name), getattr(now, name)
-        if given != wanted:
-            raise AgentError(
-                f"agent {path}: was trained with {given} {name.replace('_', ' ')}, but here are {wanted}; "
-                "give an agent of this environment"
-            )
 
 
 def _check_extent(path: str | Path, settings: CompositeSettings, tensors: _Tensors) -> None:

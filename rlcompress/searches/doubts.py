@@ -9,7 +9,7 @@ from rlcompress.data import DataSplits
 from rlcompress.envs import Problem
 from rlcompress.errors import RlcompressWarning
 from rlcompress.files import LimitError, parse_json, read_text
-from rlcompress.hw_models import fixed_widths
+from rlcompress.hw_models import fixed_widths, unmeasured
 from rlcompress.network.trace import TracedNetwork
 from rlcompress.spec import ENTRY_BITS
 
@@ -39,6 +39,10 @@ def warn_of_doubts(problem: Problem, data: DataSplits, out: Path | None) -> None
         *_few_images(problem, data),
         *fixed_widths(
             problem.hardware, weight_bits=ENTRY_BITS if problem.space.index_bits else least, activation_bits=least
+        ),
+        *unmeasured(
+            problem.hardware,
+            ((name, ratio) for name in problem.space.granularities for ratio in problem.space.ratios(name)),
         ),
         *_tested_before(out, problem.network.name, data.name),
     )

@@ -42,6 +42,35 @@ class HybridEnv(gym.Env[np.ndarray, np.ndarray]):
         return self._observe(), reward, self.count == STEPS, False, info
 
 
+class TellingEnv(HybridEnv):
+    """Tells how many discrete actions it has, and what they are called."""
+
+    def __init__(self, names: tuple[str, ...] = ("left", "middle", "right")) -> None:
+        super().__init__()
+        self.discrete_names, self.discrete_actions = names, len(names)
+
+
+class CountingEnv(gym.Env[np.ndarray, Any]):
+    """Never ends and pays 1 a step. Observes 1000 times the number of the episode, plus the steps taken in it."""
+
+    observation_space = gym.spaces.Box(-1e6, 1e6, (1,), np.float32)
+
+    def __init__(self, action_space: gym.spaces.Space[Any]) -> None:
+        self.action_space, self.episode = action_space, 0
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None):
+        super().reset(seed=seed)
+        self.episode, self.count = self.episode + 1, 0
+        return self._observe(), {}
+
+    def _observe(self) -> np.ndarray:
+        return np.array([1000 * self.episode + self.count], np.float32)
+
+    def step(self, action: Any):
+        self.count += 1
+        return self._observe(), 1.0, False, False, {}
+
+
 class CoupledEnv(HybridEnv):
     """The right knobs depend on the index: 0.7, -0.7 or 0; an index pays its context entry. Optimum 0.5 a step."""
 

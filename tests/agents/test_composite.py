@@ -1,14 +1,15 @@
 import numpy as np
 import pytest
 import torch as th
+from gymnasium import spaces
 from stable_baselines3.common.callbacks import CheckpointCallback, EvalCallback
 from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import SubprocVecEnv, VecNormalize
 
-from rlcompress.agents import CompositeAgent, CompositeSettings, decode
+from rlcompress.agents import CompositeAgent, CompositePolicy, CompositeSettings, decode
 from rlcompress.errors import AgentError
-from tests.agents.hybrid_env import HybridEnv
+from tests.agents.hybrid_env import CountingEnv, HybridEnv, TellingEnv
 
 DISCRETE = ["rainbow", "qrdqn", "dqn"]
 
@@ -191,9 +192,96 @@ def test_index_view_decodes_what_the_buffer_holds():
     assert set(sampled.flatten().tolist()) == set(stored.tolist())
 
 
-def test_the_number_of_discrete_actions_is_required():
-    with pytest.raises(AgentError, match="discrete_actions must be at least 2"):
+def test_the_number_of_discrete_actions_is_the_environments_or_required():
+    assert CompositeAgent("MlpPolicy", TellingEnv(), buffer_size=10).discrete_actions == 3
+    assert CompositeAgent("MlpPolicy", make_vec_env(TellingEnv, 2), buffer_size=10).discrete_actions == 3
+    with pytest.raises(AgentError, match="discrete_actions must be at least 2, got None; give them, or an environment"):
         CompositeAgent("MlpPolicy", HybridEnv())
+    with pytest.raises(AgentError, match="discrete_actions is 5, but the environment has 3; give as many, or leave"):
+        CompositeAgent("MlpPolicy", TellingEnv(), 5)
+
+
+def test_an_environment_of_another_layout_is_refused(tmp_path):
+    agent, other = agent_of(TellingEnv()), TellingEnv(("left", "right"))
+    agent.save(tmp_path / "agent")
+    words = "the agent chooses among left, middle, right, but here among left, right; search the same"
+    with pytest.raises(AgentError, match=words):
+        CompositeAgent.load(tmp_path / "agent", env=other)
+    env = agent.env
+    with pytest.raises(AgentError, match=words):
+        agent.set_env(other)
+    assert agent.env is env
+    assert CompositeAgent.load(tmp_path / "agent", env=HybridEnv()).discrete_actions == 3
+
+
+def test_changes_in_loading_reach_settings_and_parts(tmp_path):
+    agent_of().save(tmp_path / "agent")
+    loaded = CompositeAgent.load(tmp_path / "agent", env=HybridEnv(), gamma=0.9, learning_rate=1e-5, batch_size=9)
+    for part in (loaded, loaded.settings, loaded.continuous, loaded.discrete, loaded.replay_buffer):
+        assert part.gamma == 0.9
+    for part in (loaded, loaded.settings, loaded.continuous):
+        assert part.learning_rate == 1e-5
+    assert loaded.batch_size == 9
+    loaded.learn(12)
+    assert loaded.continuous.actor.optimizer.param_groups[0]["lr"] == 1e-5
+
+
+def test_settings_as_a_whole_and_custom_objects_reach_the_parts(tmp_path):
+    agent_of().save(tmp_path / "agent")
+    settings = CompositeSettings(net_arch=(16,), tau=0.5)
+    loaded = CompositeAgent.load(tmp_path / "agent", settings=settings, custom_objects={"gamma": 0.9})
+    assert loaded.tau == loaded.continuous.tau == 0.5
+    assert loaded.gamma == loaded.continuous.gamma == 0.9
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"net_arch": [8]}, r"net_arch is part of the trained network and stays \(16,\), got \(8,\); train a new"),
+        ({"rainbow": {"v_max": 9.0}}, "rainbow.v_max is part of the trained network"),
+        ({"gamma": 2.0}, "gamma must lie between 0 and 1"),
+        ({"gama": 0.5}, "cannot change 'gama' in loading; give names of settings"),
+    ],
+)
+def test_changes_that_cannot_be_are_refused_in_loading(tmp_path, changes, words):
+    agent_of().save(tmp_path / "agent")
+    with pytest.raises(AgentError, match=words):
+        CompositeAgent.load(tmp_path / "agent", **changes)
+
+
+def test_no_return_is_summed_across_an_environment_begun_anew():
+    def env():
+        return CountingEnv(spaces.Box(-1, 1, (2,), np.float32))
+
+    agent = agent_of(env(), learning_starts=1000).learn(20).learn(20)
+    agent.set_env(env())
+    samples = agent.learn(20, reset_num_timesteps=False).replay_buffer.sample(200)
+    assert th.equal(samples.observations // 1000, samples.next_observations // 1000)
+
+
+def test_beta_never_falls_and_is_kept(tmp_path):
+    agent = agent_of().learn(20)
+    highest = agent.discrete._beta
+    assert 0.9 < highest <= 1
+    agent.save(tmp_path / "agent")
+    loaded = CompositeAgent.load(tmp_path / "agent", env=HybridEnv()).learn(5, reset_num_timesteps=False)
+    assert loaded.discrete._beta >= highest
+    assert agent_of().learn(20, training_timesteps=40).discrete._beta == pytest.approx(0.7)
+
+
+def test_the_share_of_clipped_targets_is_logged_under_the_parts_name():
+    agent = agent_of().learn(20)
+    agent.train(1, 8)
+    assert 0 <= dict(agent.logger.name_to_value)["discrete/train/clipped_targets"] < 0.5
+
+
+@pytest.mark.parametrize("discrete", DISCRETE)
+@pytest.mark.parametrize("continuous", ["td3", "ddpg"])
+def test_the_policy_alone_can_be_saved_and_loaded(tmp_path, continuous, discrete):
+    agent = agent_of(continuous=continuous, discrete=discrete, actor_last_layer=1.0)
+    agent.policy.save(tmp_path / "policy")
+    loaded = CompositePolicy.load(tmp_path / "policy")
+    np.testing.assert_array_equal(actions_of(agent), loaded.predict(probe(), deterministic=True)[0])
 
 
 def test_a_replay_buffer_of_another_shape_is_refused(tmp_path):

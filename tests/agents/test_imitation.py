@@ -97,6 +97,12 @@ def test_remembered_transitions_fill_several_environments_with_marked_cuts():
     assert replay.timeouts[:7].sum() == 0
 
 
+def test_remembered_transitions_do_not_follow_what_was_stored_before():
+    agent = agent_of(discrete="dqn").learn(8)
+    agent.remember(episodes(7))
+    assert np.flatnonzero(agent.replay_buffer.timeouts).tolist() == [7, 14]
+
+
 @pytest.mark.parametrize(
     ("observations", "actions", "words"),
     [

@@ -10,6 +10,7 @@ from tests.agents.hybrid_env import HybridEnv
     [
         ({"discrete": "sarsa"}, "discrete must be one of rainbow, qrdqn, dqn"),
         ({"gamma": 1.5}, "gamma must lie between 0 and 1"),
+        ({"learning_rate": lambda _: 1e-3}, "learning_rate must be a number, got a function; to change it in training"),
         ({"gama": 0.5}, "unknown agent setting 'gama'"),
         ({"net_arch": ()}, "net_arch"),
         ({"train_freq": (1, "epoch")}, "train_freq's unit"),

@@ -92,8 +92,23 @@ def test_an_agent_without_training_is_kept_too(tmp_path):
 
 def test_settings_may_be_changed_at_loading(saved):
     assert load_agent(saved, NamedEnv(), learning_starts=3).settings.learning_starts == 3
-    with pytest.raises(AgentError, match="its tensors do not fit"):
-        load_agent(saved, NamedEnv(), net_arch=(8,))
+    assert load_agent(saved, NamedEnv(), rainbow={"beta": 0.6}).discrete.components.beta == 0.6
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            {"net_arch": (8,)},
+            r"net_arch is part of the trained network and stays \(16,\), got \(8,\); train a new agent",
+        ),
+        ({"rainbow": {"v_max": 9.0}}, r"rainbow.v_max is part of the trained network and stays 3.0, got 9.0"),
+        ({"discrete": "dqn"}, "discrete is part of the trained network"),
+    ],
+)
+def test_what_the_networks_are_made_of_stays(saved, change, message):
+    with pytest.raises(AgentError, match=message):
+        load_agent(saved, NamedEnv(), **change)
 
 
 def test_environments_that_tell_nothing_are_held_against_sizes(saved, tmp_path):

@@ -1,5 +1,6 @@
 """`RainbowComponents`: which of Rainbow's parts are on, and their constants."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +22,7 @@ class RainbowComponents:
         v_min: lowest return that can be represented, in units of reward.
         v_max: highest return that can be represented, in units of reward.
         alpha: exponent of the priorities.
-        beta: initial exponent of the importance weights; rises to 1 over training.
+        beta: initial exponent of the importance weights; rises to 1 over training and never falls.
         sigma: initial scale of the learned noise.
 
     Raises:
@@ -50,6 +51,29 @@ class RainbowComponents:
             if not 0.0 <= getattr(self, name) <= 1.0:
                 raise AgentError(f"{name} must lie between 0 and 1, got {getattr(self, name)}")
 
+    @property
+    def network(self) -> dict[str, Any]:
+        """The fields that the network is made of, which stay as they are once it is trained."""
+        names = ("dueling", "distributional", "noisy", "n_atoms", "v_min", "v_max")
+        return {name: getattr(self, name) for name in names}
+
     def replay_arguments(self, gamma: float) -> dict[str, Any]:
         """Keyword arguments of `PrioritizedReplayBuffer`; exponent 0 makes its draws uniform."""
         return {"multi_step": self.multi_step, "gamma": gamma, "alpha": self.alpha if self.prioritized else 0.0}
+
+
+def check_network(trained: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+    """Refuse to change what a trained network is made of.
+
+    Args:
+        trained: name to value, as the network was trained.
+        wanted: the same names.
+
+    Raises:
+        AgentError: a value differs.
+    """
+    for name, value in trained.items():
+        if wanted[name] != value:
+            raise AgentError(
+                f"{name} is part of the trained network and stays {value!r}, got {wanted[name]!r}; train a new agent"
+            )

@@ -9,6 +9,7 @@ from stable_baselines3.common.buffers import ReplayBuffer
 from stable_baselines3.common.vec_env import VecNormalize
 
 from rlcompress.agents.rainbow.sum_tree import SumTree
+from rlcompress.errors import AgentError
 
 
 class PrioritizedSamples(NamedTuple):
@@ -43,25 +44,68 @@ class PrioritizedReplayBuffer(ReplayBuffer):
         multi_step: rewards summed before bootstrapping; fewer where the episode or the stored data end.
         gamma: discount factor a step.
         alpha: exponent of the priorities; 0 draws uniformly.
+        optimize_memory_usage: must be off, as next observations are kept on their own.
         kwargs: as SB3's ``ReplayBuffer``.
+
+    Raises:
+        AgentError: ``optimize_memory_usage`` is on.
     """
 
-    def __init__(self, *args: Any, multi_step: int, gamma: float, alpha: float, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        multi_step: int,
+        gamma: float,
+        alpha: float,
+        optimize_memory_usage: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        if optimize_memory_usage:
+            raise AgentError("the prioritized replay has no optimize_memory_usage; give a smaller buffer_size instead")
         super().__init__(*args, **kwargs)
         self.multi_step = multi_step
         self.gamma = gamma
         self.alpha = alpha
+        self._forget_priorities()
+
+    def _forget_priorities(self) -> None:
         self._priorities = SumTree(self.buffer_size * self.n_envs)
         self._highest = 1.0
 
-    def add(self, *args: Any) -> None:
-        """Store one transition of each environment, at the highest priority seen."""
+    def reset(self) -> None:
+        """Empty the buffer and forget its priorities."""
+        super().reset()
+        self._forget_priorities()
+
+    def add(
+        self,
+        obs: NDArray[Any],
+        next_obs: NDArray[Any],
+        action: NDArray[Any],
+        reward: NDArray[Any],
+        done: NDArray[Any],
+        infos: list[dict[str, Any]],
+    ) -> None:
+        """Store one transition of each environment, at the highest priority seen; the arguments are SB3's."""
         positions = self.pos * self.n_envs + np.arange(self.n_envs)
-        super().add(*args)
+        self.timeouts[self.pos] = 0.0  # the row's former end: SB3 sets it only if it handles timeouts
+        super().add(obs, next_obs, action, reward, done, infos)
         self._priorities[positions] = np.full(self.n_envs, self._highest)
 
+    def cut(self) -> None:
+        """Let returns end, and bootstrap, at the newest transitions: what is stored next does not follow them."""
+        if self.size():
+            newest = (self.pos - 1) % self.buffer_size
+            self.timeouts[newest, self.dones[newest] == 0.0] = 1.0
+
     def sample(self, batch_size: int, env: VecNormalize | None = None) -> PrioritizedSamples:  # type: ignore[override]
-        """Draw transitions in proportion to their priorities, one from each of ``batch_size`` equal strata."""
+        """Draw transitions in proportion to their priorities, one from each of ``batch_size`` equal strata.
+
+        Raises:
+            AgentError: the buffer is empty.
+        """
+        if not self.size():
+            raise AgentError("the replay buffer is empty; store transitions before sampling, for instance by learn")
         total = self._priorities.total
         strata = (np.arange(batch_size) + np.random.random(batch_size)) / batch_size
         positions = self._priorities.find(strata * total)

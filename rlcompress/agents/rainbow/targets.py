@@ -21,6 +21,15 @@ def project(probabilities: th.Tensor, rewards: th.Tensor, discounts: th.Tensor, 
     return ((1.0 - distance).clamp(min=0.0) * probabilities[:, None, :]).sum(dim=2)
 
 
+def leaving(probabilities: th.Tensor, rewards: th.Tensor, discounts: th.Tensor, support: th.Tensor) -> th.Tensor:
+    """Which targets [B] have a mean ``reward + discount * return`` beyond the support; arguments as for `project`.
+
+    A thousandth of the atoms' spacing is left to rounding errors.
+    """
+    means, slack = rewards[:, 0] + discounts[:, 0] * (probabilities @ support), 1e-3 * (support[1] - support[0])
+    return (means < support[0] - slack) | (means > support[-1] + slack)
+
+
 def divergence(target: th.Tensor, log_probabilities: th.Tensor) -> th.Tensor:
     """Kullback-Leibler divergence [B] of ``log_probabilities`` from ``target``, both [B, atoms] (Rainbow, eq. 3)."""
     return th.nn.functional.kl_div(log_probabilities, target, reduction="none").sum(dim=1)

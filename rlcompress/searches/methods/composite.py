@@ -47,23 +47,23 @@ class _Search:
         self._generator = np.random.default_rng(settings.seed)
         self._env = SurrogateEnv(problem, how.episodes, residual=how.residual, shaping=how.shaping, seed=settings.seed)
         self._trained = settings.agent_from is not None
-        if settings.agent_from is not None:
-            self.agent = load_agent(settings.agent_from, self._env, seed=settings.seed)
-        else:
-            self.agent = CompositeAgent(
-                "MlpPolicy",
-                self._env,
-                self._env.discrete_actions,
-                self._bounded(how.agent),
-                seed=settings.seed,
-                device="cpu",
-            )
         self._settings = settings
+        self.agent = self._made(how.agent) if settings.agent_from is None else self._loaded(settings.agent_from)
 
-    def _bounded(self, agent: CompositeSettings) -> CompositeSettings:
-        """Settings whose replay takes no more than is allowed."""
-        room = transitions_within(self._problem.memory.replay, self._env.observation_space, self._env.action_space)
-        return replace(agent, buffer_size=min(agent.buffer_size, room))
+    def _made(self, how: CompositeSettings) -> CompositeAgent:
+        bounded = replace(how, buffer_size=min(how.buffer_size, self._room))
+        return CompositeAgent("MlpPolicy", self._env, settings=bounded, seed=self._settings.seed, device="cpu")
+
+    def _loaded(self, file: str) -> CompositeAgent:
+        agent = load_agent(file, self._env, seed=self._settings.seed)
+        if agent.buffer_size <= self._room:
+            return agent
+        return load_agent(file, self._env, seed=self._settings.seed, buffer_size=self._room)
+
+    @property
+    def _room(self) -> int:
+        """Transitions that the replay may hold."""
+        return transitions_within(self._problem.memory.replay, self._env.observation_space, self._env.action_space)
 
     def run(self, watch: Watch) -> None:
         """Until the budget is spent, a callback ends the learning, or nothing new is proposed any more."""
@@ -102,7 +102,8 @@ class _Search:
         """Learn for a round; whether no callback ended it."""
         steps = self._how.rounds * self._how.episodes * len(self._problem.space.layers)
         last = self.agent.num_timesteps + steps
-        self.agent.learn(steps, callback=watch.callbacks, reset_num_timesteps=False)
+        of_all = steps * (self._settings.evaluations or 0) // self._how.batch
+        self.agent.learn(steps, callback=watch.callbacks, reset_num_timesteps=False, training_timesteps=of_all)
         return self.agent.num_timesteps >= last
 
     def _proposed(self, goal: float, finished: Sequence[ChoiceBatch]) -> tuple[ChoiceBatch, ChoiceBatch, str]:

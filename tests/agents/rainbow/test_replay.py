@@ -1,16 +1,19 @@
 import gymnasium as gym
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from stable_baselines3.common.buffers import NStepReplayBuffer
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
 from rlcompress.agents.rainbow import PrioritizedReplayBuffer
+from rlcompress.errors import AgentError
 
 GAMMA = 0.5
 SPACES = (gym.spaces.Box(-1000, 1000, (1,), np.float32), gym.spaces.Discrete(2))
 
 
-def filled(rows, size=16, n_envs=1, ends=(), timeouts=(), **changes):
+def filled(rows, size=16, n_envs=1, ends=(), timeouts=(), cuts=(), **changes):
     """Row t of environment e observes t + 100 e, is rewarded with that, and is followed by the next number."""
     arguments = {"multi_step": 3, "gamma": GAMMA, "alpha": 0.0} | changes
     replay = PrioritizedReplayBuffer(size * n_envs, *SPACES, device="cpu", n_envs=n_envs, **arguments)
@@ -19,6 +22,8 @@ def filled(rows, size=16, n_envs=1, ends=(), timeouts=(), **changes):
         infos = [{"TimeLimit.truncated": t in timeouts}] * n_envs
         done = np.full(n_envs, t in ends or t in timeouts)
         replay.add(state, state + 1, np.zeros((n_envs, 1), np.int64), state[:, 0], done, infos)
+        if t in cuts:
+            replay.cut()
     return replay
 
 
@@ -49,6 +54,43 @@ def test_a_full_buffer_wraps_without_joining_old_and_new_rows():
     assert set(by_start) == set(range(13, 21))
     assert by_start[14] == pytest.approx((14 + 15 * GAMMA + 16 * GAMMA**2, GAMMA**3, 17, 0))
     assert by_start[20] == pytest.approx((20, GAMMA, 21, 0))
+
+
+@given(
+    rows=st.integers(1, 40), size=st.integers(4, 16), cuts=st.sets(st.integers(0, 39)), ends=st.sets(st.integers(0, 39))
+)
+def test_no_return_is_summed_across_a_cut_or_an_end(rows, size, cuts, ends):
+    for start, (total, discount, following, done) in drawn(filled(rows, size, cuts=cuts, ends=ends)).items():
+        last = min([t for t in cuts | ends | {rows - 1} if t >= start])
+        steps = np.arange(start, min(start + 3, last + 1))
+        assert (total, discount) == pytest.approx((sum(steps * GAMMA ** (steps - start)), GAMMA ** len(steps)))
+        assert (following, done) == (steps[-1] + 1, steps[-1] in ends)
+
+
+def test_a_cut_is_forgotten_with_its_row_also_where_timeouts_are_not_handled():
+    replay = filled(8, size=4, cuts=(3,), handle_timeout_termination=False)
+    assert drawn(replay)[6][2] == 8
+    assert drawn(replay)[4] == pytest.approx((4 + 5 * GAMMA + 6 * GAMMA**2, GAMMA**3, 7, 0))
+    assert drawn(filled(8, size=4, cuts=(7,), handle_timeout_termination=False), 10)[7][3] == 0
+
+
+def test_a_reset_forgets_transitions_and_priorities():
+    replay = filled(12, alpha=1.0)
+    replay.update_priorities(np.array([5]), np.array([9.0], np.float32))
+    replay.reset()
+    with pytest.raises(AgentError, match="the replay buffer is empty; store transitions before sampling"):
+        replay.sample(3)
+    state = np.array([[50.0]])
+    replay.add(obs=state, next_obs=state, action=np.zeros((1, 1)), reward=np.zeros(1), done=np.zeros(1), infos=[{}])
+    samples = replay.sample(20)
+    assert set(samples.positions) == {0}
+    np.testing.assert_allclose(samples.probabilities, 1.0)
+    assert replay.priorities(np.array([0])) == 1.0
+
+
+def test_shared_observations_are_refused():
+    with pytest.raises(AgentError, match="no optimize_memory_usage; give a smaller buffer_size"):
+        filled(1, optimize_memory_usage=True)
 
 
 def test_environments_keep_apart():

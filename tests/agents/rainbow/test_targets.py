@@ -3,7 +3,7 @@ import torch as th
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rlcompress.agents.rainbow.targets import divergence, importance_weights, project
+from rlcompress.agents.rainbow.targets import divergence, importance_weights, leaving, project
 
 SUPPORT = th.linspace(-2, 2, 5)
 
@@ -34,6 +34,22 @@ def test_projection_keeps_mass_and_inside_the_support_the_mean(logits, reward, d
     got = project(probabilities, one(reward), one(discount), SUPPORT)
     assert got.sum().item() == pytest.approx(1, abs=1e-5)
     assert (got @ SUPPORT).item() == pytest.approx((probabilities @ moved).item(), abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("reward", "discount", "expected"),
+    [
+        (0.0, 1.0, False),
+        (1.5, 1.0, False),
+        (1.7, 1.0, True),
+        (-2.5, 1.0, True),
+        (2.0, 0.0, False),
+        (2.0 + 1e-6, 0.0, False),
+    ],
+)
+def test_targets_whose_mean_leaves_the_support(reward, discount, expected):
+    got = leaving(one(0.0, 0.0, 0.6, 0.4, 0.0), one(reward), one(discount), SUPPORT)  # a mean of 0.4
+    assert got.tolist() == [expected]
 
 
 def test_divergence_is_zero_for_equal_and_positive_for_other_distributions():
