@@ -62,7 +62,7 @@ def test_links_lead_somewhere(page: Path) -> None:
 @pytest.mark.slow
 def test_the_code_blocks_run(tmp_path: Path) -> None:
     guide = _ROOT / "docs" / "guide"
-    for name in ("first_search", "own_network", "own_accelerator", "reading_the_report", "many_searches"):
+    for name in ("first_search", "own_network", "own_accelerator", "reading_the_report", "many_searches", "own_agent"):
         _follow(guide / f"{name}.md", tmp_path)
     assert all((tmp_path / name).stat().st_size > 1e5 for name in ("energy.html", "my_npu.html", "both.html"))
     assert (tmp_path / "runs" / "named" / "report.html").exists()
