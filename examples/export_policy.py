@@ -11,11 +11,6 @@ from sklearn.datasets import load_digits
 from torch import nn
 
 import rlcompress as rlc
-from rlcompress.export import export
-from rlcompress.network.cards import InputFormat
-from rlcompress.network.pretrained import card_of
-
-MEAN, STD = (0.3,), (0.38,)
 
 
 def main(evaluations: int = 20) -> None:
@@ -34,9 +29,8 @@ def main(evaluations: int = 20) -> None:
         optimizer.step()
 
     data = (images[:1400], labels[:1400]), (images[1400:], labels[1400:])
-    run = rlc.search(network.eval(), data, mean=MEAN, std=STD, max_drop=2.0, evaluations=evaluations)
-    card = card_of(network, "small", InputFormat(shape=(1, 8, 8), mean=MEAN, std=STD))
-    export(run.bank.final(run.policy.choices), run.policy, card, "small.onnx", "onnx")
+    run = rlc.search(network.eval(), data, mean=(0.3,), std=(0.38,), max_drop=2.0, evaluations=evaluations)
+    run.export("small.onnx")
 
     normalised = (images[1400:] - 0.3) / 0.38
     session = InferenceSession("small.onnx")

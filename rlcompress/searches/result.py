@@ -1,13 +1,17 @@
 """What a search ends with."""
 
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from rlcompress.candidates import Candidates
 from rlcompress.evaluation import Metric
+from rlcompress.export import check_wish, export
 from rlcompress.integer import IntegerNetwork, lower
+from rlcompress.network.cards import NetworkCard
 from rlcompress.searches.summary import summary_of
 from rlcompress.spec import CompressionPolicy
+from rlcompress.threads import one_thread
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +86,7 @@ class SearchResult:
         missed: one line about the allowed drops that no policy stays within; None where all were reached.
         front: the Pareto front, most saved first.
         bank: where compressed networks come from.
+        card: the network's input and metric.
     """
 
     network: str
@@ -99,6 +104,7 @@ class SearchResult:
     missed: str | None
     front: tuple[FrontEntry, ...]
     bank: Candidates
+    card: NetworkCard
 
     @property
     def policy(self) -> CompressionPolicy:
@@ -125,6 +131,25 @@ class SearchResult:
             engine: name in `rlcompress.integer.ENGINES`; the logits do not depend on it.
         """
         return lower(self.bank.final(self.policy.choices), engine=engine)
+
+    @one_thread()
+    def export(self, path: str | Path, format: str = "onnx", *, int4: bool = False) -> set[str]:  # noqa: A002
+        """Write the network compressed by the best policy to a file, see `rlcompress.export.export`.
+
+        Args:
+            path: file to write.
+            format: name in `rlcompress.export.FORMATS`.
+            int4: ONNX only: weights of up to 4 bits as INT4, which needs opset 21.
+
+        Returns:
+            Operators that the file's usual runtime may compute differently in the last bits; empty if outputs are the
+            same bits as those of `compressed`.
+
+        Raises:
+            RunError, NetworkError: as there.
+        """
+        check_wish(path, format, int4)
+        return export(self.bank.final(self.policy.choices), self.policy, self.card, path, format, int4=int4)
 
     def __repr__(self) -> str:
         """The summary table, as prompts show it."""

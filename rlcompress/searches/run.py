@@ -191,6 +191,7 @@ def _concluded(
         missed=_missed([goal for goal, i in reached.items() if i is None], float(drops.min()), metric.unit),
         front=tuple(front),
         bank=problem.bank,
+        card=card,
     )
 
 
