@@ -64,7 +64,7 @@ def _flat(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def _table(cost: NetworkCost, confidence: str, clustered: Set[str]) -> Table:
-    levels = [level for level in LEVELS if cost.energy_pj[level] > 0]
+    levels = [level for level in LEVELS if cost.energy_pj.get(level, 0.0) > 0]
     title = f"{cost.hardware} ({confidence})"
     table = Table("layer", "bits w/a", "density", "MACs", "cycles", "bound", "util", *levels, "uJ", title=title)
     for layer in cost.layers:
@@ -74,8 +74,8 @@ def _table(cost: NetworkCost, confidence: str, clustered: Set[str]) -> Table:
             f"{layer.weight_density:.2f}",
             f"{layer.macs:,.0f}",
             f"{layer.cycles:,.0f}",
-            layer.bound,
-            f"{layer.utilisation:.0%}",
+            layer.bound or "n/a",
+            "n/a" if layer.utilisation is None else f"{layer.utilisation:.0%}",
             *(f"{layer.energy_pj[level] * 1e-6:.3f}" for level in levels),
             f"{layer.total_pj * 1e-6:.3f}",
         )

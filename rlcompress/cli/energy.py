@@ -8,7 +8,7 @@ import typer
 
 from rlcompress.cli.options import Network, Policy
 from rlcompress.errors import RlcompressWarning, RunError
-from rlcompress.hw_models import DEFAULT_HARDWARE, available, fixed_widths, load
+from rlcompress.hw_models import DEFAULT_HARDWARE, available, fixed_widths, load, unmeasured
 from rlcompress.spec import CompressionPolicy, LayerChoice, rounded_to
 
 _WIDTHS = ("operand_bits", "activation_bits")
@@ -40,7 +40,8 @@ def energy(
     if format not in (*FORMATS, "html"):
         raise RunError(f"unknown format {format!r}; choose from {', '.join(FORMATS)} or html")
     chosen = None if policy is None else CompressionPolicy.load(policy)
-    model = load(hardware or _own(policy, chosen) or DEFAULT_HARDWARE).parallel(devices)
+    name = chosen.hardware if chosen and not hardware else None
+    model = load(hardware or _own(policy, chosen) or DEFAULT_HARDWARE, name).parallel(devices)
     specs = network_specs(network, input_shape)
     if chosen is not None:
         chosen.check_fits(specs)
@@ -50,7 +51,9 @@ def energy(
         choice = LayerChoice(weight_bits=bits, activation_bits=bits)
         choices = {spec.name: choice for spec in specs if spec.compressible}
     weight_bits, activation_bits = (min(getattr(choice, name) for choice in choices.values()) for name in _WIDTHS)
-    for line in fixed_widths(model, weight_bits=weight_bits, activation_bits=activation_bits):
+    prunings = ((choice.granularity, choice.keep_ratio) for choice in choices.values())
+    narrow = fixed_widths(model, weight_bits=weight_bits, activation_bits=activation_bits)
+    for line in (*narrow, *unmeasured(model, prunings)):
         warnings.warn(line, RlcompressWarning, stacklevel=2)
     if format == "html":
         compressed = chosen is not None or bits != 8

@@ -18,7 +18,7 @@ from rlcompress.hw_models.library import DEFAULT_HARDWARE, available, load, pars
 from rlcompress.hw_models.model import HardwareModel
 from rlcompress.hw_models.table import TableModel
 from rlcompress.hw_models.timeloop import to_timeloop
-from rlcompress.hw_models.widths import fixed_widths
+from rlcompress.hw_models.widths import fixed_widths, unmeasured
 
 __all__ = [
     "DEFAULT_HARDWARE",
@@ -37,4 +37,5 @@ __all__ = [
     "parse_description",
     "read_description",
     "to_timeloop",
+    "unmeasured",
 ]

@@ -39,7 +39,10 @@ def lowered(work: Work, array: SpatialArray) -> Bools:
 
 
 def spatial(work: Work, description: Description, array: SpatialArray) -> ArrayUse:
-    """P Q R S ceil(K / columns) ceil(C / (rows f)) cycles a group, the unit's steps shortened by skipped zeros."""
+    """P Q R S ceil(K / columns) ceil(C / (rows f)) cycles a group, the unit's steps shortened by skipped zeros.
+
+    All rows of a used column work, those beyond the layer's input channels too; unused columns do not.
+    """
     zeros = description.zeros
     factor = fusion_factor(work, description, array)
     lanes = array.rows * factor

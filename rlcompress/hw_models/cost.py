@@ -24,15 +24,15 @@ class LayerCost:
         output_bits: of the outputs as they are stored.
         weight_density: share of the remaining weights that is not zero.
         input_density: share of nonzero inputs.
-        energy_pj: by level, in pJ.
+        energy_pj: by level, in pJ; of a table of measured costs whole, as ``measured``.
         cycles: from first fill to last drain.
-        cycles_by_bound: cycles that the array, the buffers and DRAM each need.
+        cycles_by_bound: cycles that the array, the buffers and DRAM each need; empty if measured.
         latency_s: in seconds.
         macs: of the remaining shape, zeros included.
         effectual_macs: whose weight is not zero.
         bops: bit operations, effectual MACs times both widths.
-        utilisation: of the array in its compute cycles.
-        traffic_bits: by operand and level.
+        utilisation: of the array in its compute cycles; None if measured.
+        traffic_bits: by operand and level; empty if measured.
         stored_weight_bits: of the weights as they are stored, indices included.
         metadata_bits: indices among the stored weights.
         buffered_bits: peak use of the buffers.
@@ -56,7 +56,7 @@ class LayerCost:
     macs: float
     effectual_macs: float
     bops: float
-    utilisation: float
+    utilisation: float | None
     traffic_bits: Mapping[str, float]
     stored_weight_bits: float
     metadata_bits: float
@@ -73,12 +73,13 @@ class LayerCost:
     def traffic_words(self) -> dict[str, float]:
         """DRAM traffic by operand in words of the operand's width (partial sums count by the outputs' width)."""
         widths = {"weights": self.weight_bits, "inputs": self.input_bits, "outputs": self.output_bits}
-        return {f"DRAM {key}": self.traffic_bits[f"DRAM {key}"] / width for key, width in widths.items()}
+        named = {f"DRAM {key}": width for key, width in widths.items()}
+        return {key: self.traffic_bits[key] / width for key, width in named.items() if key in self.traffic_bits}
 
     @property
     def bound(self) -> str:
-        """What bounds the cycles: compute, GLB or DRAM."""
-        return max(self.cycles_by_bound, key=lambda key: self.cycles_by_bound[key])
+        """What bounds the cycles: compute, GLB or DRAM; nothing is known of measured ones."""
+        return max(self.cycles_by_bound, key=lambda key: self.cycles_by_bound[key], default="")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +101,8 @@ class NetworkCost:
     @property
     def energy_pj(self) -> dict[str, float]:
         """Energy by level, in pJ."""
-        return {level: sum(layer.energy_pj[level] for layer in self.layers) for level in LEVELS}
+        levels = self.layers[0].energy_pj if self.layers else LEVELS
+        return {level: sum(layer.energy_pj[level] for layer in self.layers) for level in levels}
 
     @property
     def energy_uj(self) -> float:

@@ -9,7 +9,8 @@ from rlcompress.errors import HardwareError
 from rlcompress.files import LimitError, read_text, reason
 from rlcompress.hw_models.description import Description
 from rlcompress.hw_models.model import HardwareModel
-from rlcompress.hw_models.table import TableModel, read_table
+from rlcompress.hw_models.table import TableModel
+from rlcompress.hw_models.table_file import read_table
 from rlcompress.yaml_files import mistake, parse_yaml
 
 DEFAULT_HARDWARE = "scalable_sparse_16x32"
@@ -24,15 +25,19 @@ def available() -> tuple[str, ...]:
     return tuple(sorted(f.name.removesuffix(".yaml") for f in folder.iterdir() if f.name.endswith(".yaml")))
 
 
-def load(name_or_path: str | Path) -> HardwareModel:
+def load(name_or_path: str | Path, name: str | None = None) -> HardwareModel:
     """The model of a built-in description, of a YAML file, or of a CSV table of measured costs.
+
+    Args:
+        name_or_path: of the description.
+        name: of a table, which does not hold its own; that of its file by default.
 
     Raises:
         HardwareError: there is no such description, or it is not valid; the message names the file, the line, the key
             and the mend.
     """
     if str(name_or_path).endswith(".csv"):
-        return TableModel(Path(name_or_path).stem, read_table(_text(str(name_or_path)), str(name_or_path)))
+        return TableModel(name or Path(name_or_path).stem, read_table(_text(str(name_or_path)), str(name_or_path)))
     return HardwareModel(read_description(name_or_path))
 
 

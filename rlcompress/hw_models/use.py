@@ -16,7 +16,7 @@ class ArrayUse:
     Attributes:
         cycles: without stalls.
         dense: unit cycles with no zeros skipped (padding at the array's edges included).
-        working: unit cycles that compute something.
+        working: unit cycles that compute something, or would but for padding.
         waiting: unit cycles in which a unit waits for the slowest one.
         peak: products the array could compute in a cycle.
     """

@@ -1,24 +1,48 @@
-"""What fewer bits than an accelerator computes with do there."""
+"""What an accelerator does not reward."""
+
+from collections.abc import Iterable
 
 from rlcompress.hw_models.model import HardwareModel
 from rlcompress.hw_models.table import TableModel
 
 
 def fixed_widths(hardware: HardwareModel, *, weight_bits: int, activation_bits: int) -> list[str]:
-    """A line for each operand whose least wanted width is below what the accelerator computes with.
+    """A line for each operand whose least wanted width is below what the accelerator computes or was measured with.
 
     Args:
-        hardware: the accelerator; measured tables say nothing about how they compute.
+        hardware: the accelerator.
         weight_bits: least width wanted.
         activation_bits: least width wanted.
     """
-    if isinstance(hardware, TableModel):
-        return []
     bits = hardware.description.bits
+    runs = "was measured" if isinstance(hardware, TableModel) else "computes"
     saves = "saves storage and traffic, but no arithmetic" if bits.packed else "saves nothing"
     wanted = {"weight": weight_bits, "activation": activation_bits}
     return [
-        f"{hardware.name} computes with {operand}s of {min(getattr(bits, operand))} bits and more: fewer {saves}"
+        f"{hardware.name} {runs} with {operand}s of {min(getattr(bits, operand))} bits and more: fewer {saves}"
         for operand, least in wanted.items()
         if least < min(getattr(bits, operand))
+    ]
+
+
+def unmeasured(hardware: HardwareModel, prunings: Iterable[tuple[str, float]]) -> list[str]:
+    """A line for each granularity that is wanted at a keep ratio below all that a table of measured costs has.
+
+    Args:
+        hardware: the accelerator; descriptions have nothing unmeasured.
+        prunings: granularities and keep ratios wanted.
+    """
+    if not isinstance(hardware, TableModel):
+        return []
+    wanted: dict[str, float] = {}
+    for granularity, keep_ratio in prunings:
+        wanted[granularity] = min(keep_ratio, wanted.get(granularity, 1.0))
+    measured = {granularity: hardware.least_keep_ratio(granularity) for granularity in wanted}
+    return [
+        f"{hardware.name} has no rows for {granularity!r} pruning, which saves nothing: leave it out, or measure it"
+        if measured[granularity] == 1.0
+        else f"{hardware.name} was measured with {granularity!r} keep ratios of {measured[granularity]:g} and more: "
+        "less saves nothing"
+        for granularity, least in wanted.items()
+        if least < measured[granularity]
     ]

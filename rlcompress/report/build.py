@@ -98,7 +98,9 @@ def energy_report(
         choices: a policy; None for the dense network alone.
     """
     costs = Costs.of(specs, hardware, choices)
-    page = Page(f"{name} on {hardware.name}", "modelled energy and latency; nothing was searched or measured")
+    page = Page(
+        f"{name} on {hardware.name}", "energy and latency of one image; nothing was searched, no accuracy measured"
+    )
     page.add("", "headline", "Headline", _headline(costs, None))
     _add_costs(page, costs, "", "")
     page.add("", "hardware", "Hardware", _hardware(hardware))

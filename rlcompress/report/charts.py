@@ -23,6 +23,7 @@ LEVEL_COLOURS = {
     "GLB": "#efb118",
     "DRAM": "#ff725c",
     "static": "#9498a0",
+    "measured": "#4269d0",
 }
 RUN_COLOURS = ("#2f7ed8", "#e4572e", "#17a673", "#a463f2", "#c98a00", "#d6409f", "#5a7d9a", "#7a9e00")
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from rlcompress.errors import HardwareError
-from rlcompress.hw_models import LEVELS, HardwareModel, NetworkCost
+from rlcompress.hw_models import HardwareModel, NetworkCost
 from rlcompress.report.run_folder import RunData
 from rlcompress.spec import REFERENCE_BITS, LayerChoice, LayerSpec
 
@@ -65,7 +65,9 @@ class Costs:
     @property
     def levels(self) -> tuple[str, ...]:
         """Levels on which energy is spent."""
-        return tuple(level for level in LEVELS if any(cost.energy_pj[level] > 0 for cost in self.columns.values()))
+        return tuple(
+            level for level in self.dense.energy_pj if any(cost.energy_pj[level] > 0 for cost in self.columns.values())
+        )
 
 
 def run_costs(data: RunData) -> Costs:

@@ -8,9 +8,9 @@ from rlcompress.report.run_folder import RunData
 
 CONFIDENCE = {
     "measured": "costs were measured by whoever gave the table; nothing is modelled but the interpolation",
-    "silicon-fitted": "constants were fitted to published measurements of a chip",
-    "simulator-matched": "checked against a published simulator, not against a chip",
-    "estimate": "built from published parts; no such chip was measured, so compare policies, not chips",
+    "silicon-fitted": "constants were fitted to measurements of a chip",
+    "simulator-matched": "checked against a simulator, not against a chip",
+    "estimate": "checked against neither a chip nor a simulator, so compare policies, not chips",
 }
 """What a description's tag means."""
 
@@ -56,7 +56,7 @@ def measurement_facts(data: RunData) -> Facts:
         "evaluations": str(result.evaluations if result else len(data.history)),
         "time": f"{result.seconds:.0f} s" if result else "",
         "not compressed": "; ".join(data.run.uncompressed),
-        "intervals": "95 %; of drops paired by image, of top-1 Wilson's; costs are modelled, without sampling error",
+        "intervals": "95 %; of drops paired by image, of top-1 Wilson's; none of costs",
     }
     return {key: value for key, value in facts.items() if value} | _other_settings(data)
 

@@ -124,7 +124,7 @@ def _hardware(folder: Path, run: Run) -> HardwareModel:
     for suffix in ("yaml", "csv"):
         file = folder / f"hardware.{suffix}"
         if file.exists():
-            return _parsed(file, lambda _text, name: hw_models.load(name))
+            return _parsed(file, lambda _text, path: hw_models.load(path, Path(run.settings.hardware).stem))
     return hw_models.load(run.settings.hardware)
 
 

@@ -13,6 +13,7 @@ import pytest
 import yaml
 from safetensors.torch import save_file
 
+from rlcompress.network.spec_cards import built_in_specs
 from rlcompress.network.weights import build
 from rlcompress.spec import CompressionPolicy, LayerChoice
 from tests.conftest import Digits
@@ -377,3 +378,15 @@ def test_fixed_widths_are_told_with_the_energy() -> None:
     shared = ("energy", "--network", "digits_cnn", "--hardware", "npu_int8", "--bits")
     assert "warning: npu_int8 computes with weights of 8 bits" in _rlcompress(*shared, "4").stderr
     assert _rlcompress(*shared, "8").stderr == ""
+
+
+def test_measured_costs_are_shown_as_far_as_they_are_known(tmp_path: Path) -> None:
+    rows = [f"{spec.name},8,8,1,1,1\n" for spec in built_in_specs("digits_cnn") if spec.compressible]
+    (tmp_path / "board.csv").write_text(
+        "layer,weight_bits,activation_bits,keep_ratio,latency_ms,energy_uj\n" + "".join(rows)
+    )
+    shared = ("energy", "--network", "digits_cnn", "--hardware", tmp_path / "board.csv", "--bits")
+    shown = _rlcompress(*shared, "8").stdout
+    assert "n/a" in shown
+    assert "static" not in shown
+    assert "warning: board was measured with weights of 8 bits and more" in _rlcompress(*shared, "4").stderr

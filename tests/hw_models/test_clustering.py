@@ -12,7 +12,7 @@ from rlcompress.errors import HardwareError
 from rlcompress.hw_models.engine import evaluate
 from rlcompress.hw_models.model import HardwareModel
 from rlcompress.hw_models.network import prepare
-from rlcompress.hw_models.table import COLUMNS
+from rlcompress.hw_models.table_file import COLUMNS
 from rlcompress.spec import ChoiceBatch, LayerChoice, NetworkStructure
 from tests.hw_models.networks import residual_network, uniform, without_depthwise
 

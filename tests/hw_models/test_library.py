@@ -1,6 +1,12 @@
 """Reading descriptions: what is wrong is named with its line, key and mend."""
 
+import re
+from pathlib import Path
+from typing import get_args
+
 import pytest
+import yaml
+from pydantic import BaseModel
 
 from rlcompress import hw_models
 from rlcompress.errors import HardwareError
@@ -100,3 +106,30 @@ def test_a_description_is_written_as_it_was_read(tmp_path):
     suffix, text = model.document
     (tmp_path / f"again.{suffix}").write_text(text)
     assert hw_models.load(tmp_path / f"again.{suffix}").description == model.description
+
+
+def _keys(model, prefix=""):
+    """Dotted keys of a description with their defaults, as the documentation writes them."""
+    for name, field in model.model_fields.items():
+        parts = [part for part in _parts(field.annotation) if issubclass(part, BaseModel)]
+        default = field.get_default(call_default_factory=True)
+        if not parts:
+            needed = field.is_required()
+            yield prefix + name, "needed" if needed else list(default) if isinstance(default, tuple) else default
+        for part in parts:
+            yield from _keys(part, f"{prefix}{name}.")
+
+
+def _parts(annotation):
+    arguments = get_args(annotation)
+    return [annotation] if isinstance(annotation, type) else [part for of in arguments for part in _parts(of)]
+
+
+def test_the_documentation_has_every_key_with_its_default():
+    keys = {}
+    for key, default in _keys(hw_models.Description):
+        keys.setdefault(key, default)
+    page = (Path(__file__).parents[2] / "docs" / "hardware.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `([a-z0-9_.]+)` \|.*\|([^|]*)\|$", page, re.MULTILINE)
+    assert {key: yaml.safe_load(default) for key, default in rows} == keys
+    assert len(rows) == len(keys)

@@ -1,5 +1,6 @@
 import json
 import re
+from collections.abc import Iterable
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 
 from rlcompress import hw_models
 from rlcompress.errors import RunError
+from rlcompress.hw_models import HardwareModel
 from rlcompress.network.spec_cards import built_in_specs
 from rlcompress.report import energy_report, write_report
 from rlcompress.report.headline import number
@@ -201,6 +203,44 @@ def test_energy_of_a_policy_without_a_search() -> None:
     page = _Page(energy_report("digits_cnn", specs, hw_models.load("bitfusion_16x32"), choices))
     assert "W4" in page.text
     assert "less than dense 8 bits" in page.text
+
+
+def _table(layers: Iterable[str]) -> str:
+    rows = [f"{name},8,8,{keep},{keep},{2 * keep}\n" for name in layers for keep in (0.5, 1)]
+    return "layer,weight_bits,activation_bits,keep_ratio,latency_ms,energy_uj\n" + "".join(rows)
+
+
+def test_measured_costs_are_shown_whole_and_without_widths_that_were_not_measured(tmp_path: Path) -> None:
+    specs = built_in_specs("digits_cnn")
+    layers = [spec.name for spec in specs if spec.compressible]
+    (tmp_path / "board.csv").write_text(_table(layers))
+    choices = dict.fromkeys(layers, LayerChoice(granularity="filter", keep_ratio=0.5))
+    page = _Page(energy_report("digits_cnn", specs, hw_models.load(tmp_path / "board.csv"), choices))
+    assert f"measured {2 * len(layers)}.0 {len(layers)}" in page.text
+    assert "50.0 % less than dense 8 bits" in page.text
+    assert "16 bits" not in page.text
+    assert "static" not in page.text
+
+
+def test_a_table_keeps_its_name_in_a_run_folder(make_run: MakeRun) -> None:
+    folder = make_run(hardware="tables/board2.csv", finished=False)
+    (folder / "hardware.yaml").unlink()
+    (folder / "history.jsonl").unlink()
+    (folder / "hardware.csv").write_text(
+        _table(spec.name for spec in built_in_specs("digits_cnn") if spec.compressible)
+    )
+    assert "those of the accelerator model board2 measured" in _page(folder).text
+
+
+@pytest.mark.parametrize("tag", ["estimate", "silicon-fitted", "simulator-matched"])
+def test_nothing_is_said_of_where_an_own_description_comes_from(tag: str) -> None:
+    model = hw_models.load("npu_int8")
+    own = {"name": "own", "source": "my own figures", "confidence": tag}
+    page = energy_report(
+        "digits_cnn", built_in_specs("digits_cnn"), HardwareModel(model.description.model_copy(update=own))
+    )
+    assert "publish" not in page
+    assert "my own figures" in page
 
 
 def test_clustered_weights_are_shown_as_such() -> None:

@@ -72,6 +72,19 @@ def test_fixed_widths_are_told(problem: Problem, digits: Digits) -> None:
     ]
 
 
+def test_what_a_table_has_not_measured_is_told(problem: Problem, digits: Digits, tmp_path: Path) -> None:
+    rows = [f"{spec.name},{w},8,{keep},1,1\n" for spec in problem.space.layers for w in (4, 8) for keep in (0.5, 1)]
+    (tmp_path / "board.csv").write_text(
+        "layer,weight_bits,activation_bits,keep_ratio,latency_ms,energy_uj\n" + "".join(rows)
+    )
+    assert _doubts(replace(problem, hardware=hw_models.load(tmp_path / "board.csv")), digits) == [
+        "board was measured with weights of 4 bits and more: fewer saves nothing",
+        "board was measured with activations of 8 bits and more: fewer saves nothing",
+        "board has no rows for 'element' pruning, which saves nothing: leave it out, or measure it",
+        "board was measured with 'filter' keep ratios of 0.5 and more: less saves nothing",
+    ]
+
+
 def test_a_second_look_at_the_test_images_is_told(problem: Problem, digits: Digits, tmp_path: Path) -> None:
     for name, data in (("other", "cifar10:DIR"), ("before", "digits"), ("damaged", "digits")):
         (tmp_path / name).mkdir()
