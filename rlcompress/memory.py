@@ -13,6 +13,7 @@ _SIZE = re.compile(r"(\d{1,15}(?:\.\d{1,6})?)([KMGT]?)B?", re.IGNORECASE)
 _M_MMAP_THRESHOLD = -3  # malloc.h
 _OWN_PAGES = 2**18  # bytes from which a tensor gets pages of its own
 _MOST_IMAGES, _MOST_VALUES = 128, 64 * 3 * 56 * 56  # of a batch of floats, as caches want it
+_MOST_IMAGES_OF_BYTES = 256  # beyond which nothing gets faster
 _LEAST_SHARE = 1 / 4  # of what is left for the bank to hold a policy, the finals a network, the planner an image
 
 
@@ -108,7 +109,12 @@ def _short(size: int, *, up: bool = False) -> str:
 def images_at_once(values: int, size: int = FLOAT_BYTES) -> int:
     """How many images of so many values each are computed together, in numbers of so many bytes.
 
-    >>> images_at_once(3 * 32 * 32), images_at_once(3 * 224 * 224), images_at_once(3 * 224 * 224, size=1)
-    (128, 4, 16)
+    Those of smaller numbers are a multiple of those of larger ones.
+
+    >>> images_at_once(3 * 32 * 32), images_at_once(3 * 224 * 224)
+    (128, 4)
+    >>> images_at_once(3 * 32 * 32, size=1), images_at_once(3 * 224 * 224, size=1)
+    (256, 16)
     """
-    return max(1, min(_MOST_IMAGES, _MOST_VALUES // values)) * (FLOAT_BYTES // size)
+    floats = max(1, min(_MOST_IMAGES, _MOST_VALUES // values))
+    return floats * min(FLOAT_BYTES // size, _MOST_IMAGES_OF_BYTES // floats)

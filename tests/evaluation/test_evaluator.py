@@ -219,5 +219,5 @@ def test_networks_of_bytes_get_larger_batches_and_the_same_figures():
     scorer = Evaluator(lambda x: x, MixedSizes(tuple(ImageSet(255 * x, x) for x in images)), card)
     network = _OfBytes()
     figures = scorer.per_image(network)
-    assert network.batches == [512, 188, 150]
+    assert network.batches == [256, 256, 188, 150]
     assert torch.equal(figures.value, scorer.per_image(lambda x: x / 2).value)
