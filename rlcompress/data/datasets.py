@@ -1,5 +1,6 @@
 """A user's own data sets as `DataSplits`."""
 
+import math
 from collections.abc import Iterable, Sized
 from functools import partial
 from typing import Any
@@ -20,8 +21,9 @@ def as_splits(data: object, name: str = "data") -> DataSplits:
         data: `DataSplits`, or a pair (training, test). Each is an `ImageSet`; a map-style data set of
             (image, target) items, or a loader over one; a pair of arrays (images [N, C, H, W], targets [N, ...]); or
             images alone, for label-free scores. An image is bytes, or floats from 0 to 1, [C, H, W], or whatever
-            `numpy.asarray` turns into [H, W] or [H, W, 3] bytes (Pillow). A target is a class number or, in the
-            unit of the network's output, an array. Normalisation stays out: the network's mean and std do it.
+            `numpy.asarray` turns into [H, W] or [H, W, 3] bytes (Pillow). A target is a class number (of an integer
+            type) or, in the unit of the network's output, a float or an array. Normalisation stays out: the network's
+            mean and std do it.
         name: of the data set.
 
     Raises:
@@ -34,6 +36,8 @@ def as_splits(data: object, name: str = "data") -> DataSplits:
         raise DataError(f"{name}: give training and test data as a pair, not {what}")
     training, testing = (_items(part, name) for part in data)
     count = _count(training, name)
+    if isinstance(training, _Arrays):
+        _check_scale(training[0], name)
     first, second, third = split_positions(count, name, _image_set(training, torch.tensor([0]), name).image_bytes)
     calibration, search = (_image_set(training, part, name) for part in (first, second))
     everything = torch.arange(_count(testing, name))
@@ -115,13 +119,16 @@ def _channels_first(image: Any) -> Tensor:
 def _of_arrays(arrays: _Arrays, name: str) -> ImageSet:
     targets = arrays[1] if len(arrays) == 2 else None
     if targets is not None:
-        targets = targets.float() if targets.dim() > 1 else _whole(targets, name)
+        amounts = targets.dim() > 1 or targets.is_floating_point()
+        targets = targets.float() if amounts else _class_numbers(targets, name)
     return ImageSet(_on_byte_scale(arrays[0], name), targets)
 
 
-def _whole(targets: Tensor, name: str) -> Tensor:
-    if targets.is_floating_point() or targets.is_complex():
-        raise DataError(f"{name}: class numbers must be whole, got {targets.dtype}; give int64 [N]")
+def _class_numbers(targets: Tensor, name: str) -> Tensor:
+    if targets.is_complex():
+        raise DataError(
+            f"{name}: targets must be real, got {targets.dtype}; give class numbers as int64 [N], or floats"
+        )
     if len(targets) and int(targets.min()) < 0:
         raise DataError(f"{name}: class numbers begin at 0, got {int(targets.min())}; number the classes from 0")
     return targets.long()
@@ -131,14 +138,44 @@ def _on_byte_scale(images: Tensor, name: str) -> Tensor:
     """Bytes where the values are bytes (over 255), else floats on the scale 0 to 255."""
     if images.dtype == torch.uint8 or images.dim() != 4:
         return images
+    _check_scale(images, name)
     scaled = images.double() * 255
-    if not images.is_floating_point() or not bool(((scaled >= 0) & (scaled <= 255)).all()):
-        raise DataError(
-            f"{name}: images must be bytes, or floats from 0 to 1, got {images.dtype}; leave normalisation to the "
-            "network's mean and std"
-        )
     rounded = scaled.round()
     return rounded.byte() if bool(((scaled - rounded).abs() < 1e-3).all()) else scaled.float()
+
+
+def _check_scale(images: Tensor, name: str) -> None:
+    """Check that images are bytes, or floats from 0 to 1; the mend keeps what the network gets the same.
+
+    Raises:
+        DataError: they are not.
+    """
+    if images.dtype == torch.uint8:
+        return
+    if not images.is_floating_point():
+        raise DataError(
+            f"{name}: images must be bytes, or floats from 0 to 1, got {images.dtype}; give 0 to 255 as uint8, others "
+            "scaled to 0 to 1"
+        )
+    low, high = (float(value) for value in torch.aminmax(images))
+    if not math.isfinite(high - low):
+        raise DataError(f"{name}: images hold NaN or infinity; give finite values from 0 to 1")
+    if low < 0.0 or high > 1.0:
+        least, span = math.floor(low), math.ceil(high) - math.floor(low)
+        image, mean = (_less(what, least) for what in ("images", "mean"))
+        raise DataError(
+            f"{name}: images must be bytes, or floats from 0 to 1, but go from {low:.4g} to {high:.4g}; give "
+            f"{image} / {span}, with {mean} / {span} as mean and std / {span} as std"
+        )
+
+
+def _less(what: str, amount: int) -> str:
+    """A difference in writing.
+
+    >>> _less("mean", -4)
+    '(mean + 4)'
+    """
+    return f"({what} {'-' if amount > 0 else '+'} {abs(amount)})" if amount else what
 
 
 def _classes(items: Any, *sets: ImageSet) -> tuple[int | None, bool]:

@@ -35,8 +35,8 @@ class ImageSet:
 
     Attributes:
         images: [N, C, H, W] on the scale 0 to 255; uint8, or float32 where bytes would round (luma).
-        targets: int64 [N] class numbers, or float32 [N, ...] in the unit of the network's outputs (an image, a
-            disparity map) with NaN where nothing is to be compared; None for images without labels.
+        targets: int64 [N] class numbers, or float32 [N, ...] in the unit of the network's outputs (a number, an image,
+            a disparity map) with NaN where nothing is to be compared; None for images without labels.
 
     Raises:
         DataError: another type or shape, no image, or another number of targets than of images.
@@ -55,8 +55,8 @@ class ImageSet:
         if self.targets is None:
             return
         numbers = self.targets.dtype == torch.int64 and self.targets.ndim == 1
-        maps = self.targets.dtype == torch.float32 and self.targets.ndim > 1
-        if not (numbers or maps) or len(self.targets) != len(self):
+        amounts = self.targets.dtype == torch.float32 and self.targets.ndim > 0
+        if not (numbers or amounts) or len(self.targets) != len(self):
             raise DataError(
                 f"labels must be int64 [{len(self)}] or float32 [{len(self)}, ...], one an image, "
                 f"got {self.targets.dtype} {list(self.targets.shape)}"

@@ -125,7 +125,10 @@ def clipped_kl(outputs: Tensor, dense: Tensor) -> Tensor:
 
 def _scores(outputs: Tensor, targets: Tensor) -> Tensor:
     if targets.dtype != torch.int64:
-        raise DataError("accuracy wants class numbers as labels; choose another metric with --metric")
+        raise DataError(
+            f"accuracy wants class numbers, int64 [N], as labels, got {targets.dtype}; convert them, or choose another "
+            "metric with --metric"
+        )
     if outputs.dim() != 2 or outputs.shape[1] <= int(targets.max()):
         raise DataError(
             f"the network's output has shape {tuple(outputs.shape[1:])}, but labels go up to "

@@ -76,10 +76,10 @@ class PerImage:
         expected = None
         if temperature is not None and metric.expected is not None:
             expected = metric.expected(outputs, (dense / temperature).softmax(1)).double()
-        classes = dense.dim() == 2 and (targets is None or targets.dtype == torch.int64)
+        classes = dense.dim() == 2 and dense.shape[1] > 1 and (targets is None or targets.dtype == torch.int64)
         return cls(
             value=metric.values(outputs, targets, dense),
-            logit_mse=(outputs - dense).square().flatten(1).mean(1).double(),
+            logit_mse=(outputs - dense).square().view(len(outputs), -1).mean(1).double(),
             agreement=agreement(outputs, dense).double() if classes else None,
             kl=clipped_kl(outputs, dense).double() if classes else None,
             expected=expected,

@@ -58,15 +58,19 @@ def check_wish(path: str | Path, format: str, int4: bool) -> None:  # noqa: A002
     """Check what can be checked before anything is computed.
 
     Raises:
-        RunError: unknown format, INT4 where there is none, a name like another format's, or no folder to write to.
+        RunError: unknown format, INT4 where there is none, a name like another format's or like none's, or no folder
+            to write to.
     """
     if format not in FORMATS:
         raise RunError(f"unknown format {format!r}; choose from {', '.join(FORMATS)}")
     if int4 and format != "onnx":
         raise RunError(f"--int4 is about ONNX files; leave it out for {format}")
-    named = Path(path).suffix.removeprefix(".")
-    if named in FORMATS and named != format:
+    ending = Path(path).suffix
+    named = next((name for name, endings in ENDINGS.items() if ending in endings), format)
+    if named != format:
         raise RunError(f"{path} is named like a file of {named}, but is to be {format}; change --out or --format")
+    if ending and ending not in ENDINGS[format]:
+        raise RunError(f"{path} has an unknown ending; {format} files are named {' or '.join(ENDINGS[format])}")
     if Path(path).is_dir():
         raise RunError(f"cannot write {path} (it is a folder); give a file with --out")
     if not Path(path).parent.is_dir():
@@ -123,3 +127,6 @@ def _write_onnx(recording: Recording, example: Tensor, path: Path, about: dict[s
 
 FORMATS: dict[str, Writer] = {"onnx": _write_onnx, "safetensors": _write_safetensors, "torch": _write_torch}
 """File formats by name."""
+
+ENDINGS = {"onnx": (".onnx",), "safetensors": (".safetensors",), "torch": (".torch", ".pt2", ".pt")}
+"""How files of each format are named."""

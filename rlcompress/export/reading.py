@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from rlcompress.errors import NetworkError
 from rlcompress.export import tensors
+from rlcompress.export.exporting import ENDINGS
 from rlcompress.network.cards import NetworkCard
 
 _MAX_SIDE = 4096
@@ -66,6 +67,8 @@ def read_exported(path: str | Path, engine: str = "auto") -> tuple[nn.Module, Ne
     """
     if not Path(path).is_file():
         raise NetworkError(f"{path}: there is no such file; give one that `rlcompress export` wrote")
+    if Path(path).suffix in ENDINGS["torch"]:
+        raise NetworkError(f"{path}: programs of torch.export are not scored here; export it as .onnx or .safetensors")
     if Path(path).suffix == ".safetensors":
         recording, about = tensors.read(path)
         card = _card(about, path)

@@ -48,11 +48,18 @@ def shapes(recording: Recording, example: Tensor) -> dict[int, Any]:
     values: dict[int, Any] = {0: example}
     for record, instruction in zip(recording.records, program.instructions, strict=True):
         values[record.output] = instruction.step(*(values[i] for i in record.inputs))
-    return {number: _shape(value) for number, value in values.items()}
+    return {number: shape_of(value) for number, value in values.items()}
 
 
-def _shape(value: Any) -> Any:
-    return tuple(value.shape) if isinstance(value, Tensor) else [_shape(part) for part in value]
+def shape_of(value: Any) -> Any:
+    """A tensor's shape, a list of shapes for several tensors, None for nothing.
+
+    >>> shape_of((torch.ones(2, 3), None))
+    [(2, 3), None]
+    """
+    if isinstance(value, Tensor):
+        return tuple(value.shape)
+    return None if value is None else [shape_of(part) for part in value]
 
 
 def _program(recording: Recording, engine: Engine) -> tuple[Program, int]:

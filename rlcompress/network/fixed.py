@@ -5,7 +5,19 @@ from typing import Any, NamedTuple
 
 from torch import fx, nn
 
-from rlcompress.network.operations import argument, is_tensor, operation
+from rlcompress.network.operations import (
+    CLAMP_MODULES,
+    CLAMPS,
+    CONCATENATIONS,
+    PAD_MODULES,
+    RESHAPING,
+    RESHAPING_MODULES,
+    VIEW_MODULES,
+    VIEWS,
+    argument,
+    is_tensor,
+    operation,
+)
 from rlcompress.spec import LayerSpec
 
 _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.ConvTranspose1d, nn.ConvTranspose2d)
@@ -20,6 +32,9 @@ _PRODUCTS = frozenset({
     "conv_transpose3d",
 })  # fmt: skip
 """Functions that multiply and accumulate, for which there is no spec."""
+_FREE_MODULES = (*VIEW_MODULES, *RESHAPING_MODULES, *PAD_MODULES, *CLAMP_MODULES)
+_FREE = VIEWS | RESHAPING | CONCATENATIONS | CLAMPS | {"type", "type_as", "t", "getattr"}
+"""Functions that only move or bound values."""
 
 
 def fixed_spec(node: fx.Node, module: nn.Module | None, name: str, inputs: tuple[str, ...]) -> LayerSpec | None:
@@ -56,6 +71,14 @@ def multiplies(node: fx.Node, module: nn.Module | None) -> bool:
     if module is None:
         return operation(node) in _PRODUCTS
     return not isinstance(module, _NORMS) and any(weight.dim() > 1 for weight in module.parameters())
+
+
+def computes(node: fx.Node, module: nn.Module | None) -> bool:
+    """Whether an operator that has no spec makes new values out of others, which it does in float32."""
+    called = node.op.startswith("call") and is_tensor(node)
+    if not called or all(part.meta["plain"] for part in node.all_input_nodes):
+        return False
+    return operation(node) not in _FREE if module is None else not isinstance(module, _FREE_MODULES)
 
 
 class _Window(NamedTuple):

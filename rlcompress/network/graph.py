@@ -1,6 +1,7 @@
 """From an `nn.Module` to a torch.fx graph with BatchNorm folded and shapes known."""
 
 import copy
+import inspect
 import traceback
 from pathlib import Path
 
@@ -15,6 +16,9 @@ from rlcompress.network.in_place import read_results
 from rlcompress.network.modular import make_modular
 from rlcompress.network.operations import operation
 from rlcompress.network.stored_weights import with_stored_weights
+
+_WRAPPERS = {"DataParallel": "module", "DistributedDataParallel": "module", "OptimizedModule": "_orig_mod"}
+"""Modules that only run another one -> their attribute that holds it; the last is what torch.compile gives."""
 
 
 def folded_graph(model: nn.Module, example: Tensor) -> fx.GraphModule:
@@ -34,21 +38,14 @@ def folded_graph(model: nn.Module, example: Tensor) -> fx.GraphModule:
         NetworkError: the module cannot be traced, has other inputs, results or number types, fails on the example, or
             does not compute the same for every image alone.
     """
-    _check_numbers(model)
+    check_module(model)
     graph = _traced(model, example)
-    inputs = [node for node in graph.graph.nodes if node.op == "placeholder"]
-    if len(inputs) != 1:
-        raise NetworkError(
-            f"{type(model).__name__} has {len(inputs)} inputs; wrap it in a module with one tensor input"
-        )
+    _check_inputs(model, sum(node.op == "placeholder" for node in graph.graph.nodes))
     _normalize_calls(graph)
     try:
         record_shapes(graph, example)
     except Exception as error:  # whatever the user's operators raise
-        raise NetworkError(
-            f"{type(model).__name__} does not accept an input of shape {tuple(example.shape[1:])} "
-            f"({first_line(error)}); give the shape that it takes with --input-shape C,H,W"
-        ) from None
+        raise unfit(type(model).__name__, tuple(example.shape[1:]), first_line(error)) from None
     output = next(iter(graph.graph.output_node().all_input_nodes), None)
     if graph.graph.output_node().args != (output,) or output is None or output.meta["shape"] is None:
         raise NetworkError(
@@ -59,6 +56,35 @@ def folded_graph(model: nn.Module, example: Tensor) -> fx.GraphModule:
     _fold_batch_norms(graph)
     check_faithful(graph, model, example)
     return graph
+
+
+def check_module(model: nn.Module) -> None:
+    """Check what can be told of a network without running it.
+
+    Raises:
+        NetworkError: it only wraps another module, has other number types than float32, or several inputs.
+    """
+    kind = type(model).__name__
+    if kind in _WRAPPERS:
+        raise NetworkError(f"{kind} only wraps a network; give that itself, which is model.{_WRAPPERS[kind]}")
+    _check_numbers(model)
+    parameters = inspect.signature(model.forward).parameters.values()
+    wanted = [p for p in parameters if p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    if len(wanted) > 1:
+        _check_inputs(model, len(wanted))
+
+
+def _check_inputs(model: nn.Module, count: int) -> None:
+    if count != 1:
+        raise NetworkError(f"{type(model).__name__} has {count} inputs; wrap it in a module with one tensor input")
+
+
+def unfit(name: str, shape: tuple[int, ...], reason: str) -> NetworkError:
+    """The error of a network that fails on an image of a shape (C, H, W)."""
+    what = "as many channels as it takes (image folders have 3)" if "channels" in reason else "the size that it takes"
+    return NetworkError(
+        f"{name} does not accept an input of shape {shape} ({reason}); give data, or an --input-shape C,H,W, of {what}"
+    )
 
 
 def first_line(error: BaseException) -> str:

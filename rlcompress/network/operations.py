@@ -10,12 +10,16 @@ VIEW_MODULES = (
 
 POOL_MODULES = (nn.MaxPool2d, nn.AvgPool2d, nn.LPPool2d, nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d)
 
+CLAMP_MODULES = (nn.ReLU, nn.Hardtanh)
+"""Modules that only bound values; ReLU6 is a Hardtanh."""
+
+PAD_MODULES = (nn.ZeroPad2d, nn.ConstantPad2d, nn.ReflectionPad2d, nn.ReplicationPad2d, nn.CircularPad2d)
+
 PLAIN_MODULES = (
-    *VIEW_MODULES, *POOL_MODULES,
-    nn.ReLU, nn.ReLU6, nn.Hardtanh, nn.LeakyReLU, nn.ELU, nn.CELU, nn.SELU, nn.GELU, nn.SiLU, nn.Mish, nn.Hardswish,
-    nn.Hardsigmoid, nn.Sigmoid, nn.Tanh, nn.Softplus, nn.Softsign, nn.Threshold, nn.Hardshrink, nn.Softshrink,
+    *VIEW_MODULES, *POOL_MODULES, *CLAMP_MODULES, *PAD_MODULES,
+    nn.LeakyReLU, nn.ELU, nn.CELU, nn.SELU, nn.GELU, nn.SiLU, nn.Mish, nn.Hardswish, nn.Hardsigmoid,
+    nn.Sigmoid, nn.Tanh, nn.Softplus, nn.Softsign, nn.Threshold, nn.Hardshrink, nn.Softshrink,
     nn.Upsample, nn.UpsamplingNearest2d, nn.UpsamplingBilinear2d,
-    nn.ZeroPad2d, nn.ConstantPad2d, nn.ReflectionPad2d, nn.ReplicationPad2d, nn.CircularPad2d,
 )  # fmt: skip
 """Modules that treat every channel on its own and all alike."""
 
@@ -24,11 +28,13 @@ RESHAPING_MODULES = (nn.Flatten, nn.Unflatten, nn.ChannelShuffle, nn.PixelShuffl
 POOLS = frozenset({"max_pool2d", "avg_pool2d", "lp_pool2d", "adaptive_avg_pool2d", "adaptive_max_pool2d"})
 """Functions that make an image smaller, channel by channel."""
 
-PLAIN = POOLS | {
-    "relu", "relu6", "hardtanh", "leaky_relu", "elu", "celu", "selu", "gelu", "silu", "mish", "hardswish",
-    "hardsigmoid", "sigmoid", "tanh", "softplus", "softsign", "threshold", "hardshrink", "softshrink", "clamp", "clip",
-    "clamp_min", "clamp_max", "abs", "neg", "exp", "log", "sqrt", "rsqrt", "square", "pow", "reciprocal", "dropout",
-    "dropout2d", "feature_dropout", "alpha_dropout", "float", "to", "type",
+CLAMPS = frozenset({"relu", "relu6", "hardtanh", "clamp", "clip", "clamp_min", "clamp_max"})
+"""Functions that only bound values."""
+
+PLAIN = POOLS | CLAMPS | {
+    "leaky_relu", "elu", "celu", "selu", "gelu", "silu", "mish", "hardswish", "hardsigmoid", "sigmoid", "tanh",
+    "softplus", "softsign", "threshold", "hardshrink", "softshrink", "abs", "neg", "exp", "log", "sqrt", "rsqrt",
+    "square", "pow", "reciprocal", "dropout", "dropout2d", "feature_dropout", "alpha_dropout", "float", "to", "type",
     "interpolate", "upsample", "upsample_nearest2d", "upsample_bilinear2d", "upsample_bicubic2d",
 }  # fmt: skip
 """Functions of one tensor that treat every channel on its own and all alike."""

@@ -9,6 +9,7 @@ from torch.export import ExportedProgram
 from rlcompress.errors import NetworkError
 from rlcompress.network.cards import InputFormat, NetworkCard, get_card
 from rlcompress.network.exported import of_program
+from rlcompress.network.graph import check_module, unfit
 from rlcompress.network.trace import TracedNetwork, trace
 from rlcompress.network.weight_files import read_state_dict
 from rlcompress.network.weights import build, load_weights
@@ -88,21 +89,20 @@ def made(name: str) -> nn.Module:
 
 
 def card_of(module: nn.Module, name: str, given: InputFormat) -> NetworkCard:
-    """The card of a user's network; the number of classes is that of its outputs [N, classes].
+    """The card of a user's network; the number of classes is that of its outputs [N, classes], 1 of outputs [N].
 
     Raises:
-        NetworkError: it fails on an image of the given shape.
+        NetworkError: it is none that can be traced, or fails on an image of the given shape.
     """
     assert given.shape is not None
+    check_module(module)
     try:
         with torch.no_grad():
             output = module.eval()(torch.zeros(2, *given.shape))  # squeeze() drops a batch of one
     except Exception as error:  # whatever the user's operators raise
-        raise NetworkError(
-            f"network {name!r} does not accept an input of shape {given.shape} ({reason_of(error)}); "
-            "give its shape with --input-shape C,H,W"
-        ) from None
-    classes = output.shape[1] if isinstance(output, torch.Tensor) and output.dim() == 2 else None
+        raise unfit(f"network {name!r}", given.shape, reason_of(error)) from None
+    flat = isinstance(output, torch.Tensor) and output.dim() in (1, 2)
+    classes = output[0].numel() if flat else None
     return NetworkCard(
         name=name.rpartition(":")[2] or name,
         factory=name,

@@ -29,7 +29,7 @@ def make_static(graph: fx.GraphModule, example: Tensor) -> None:
     images = torch.rand(3, *example.shape[1:], generator=torch.Generator().manual_seed(0))  # of one colour: 0 / 0
     with torch.no_grad():
         wanted = graph(images)
-    constant = _constants(graph)
+    constant = constants(graph)
     for node in list(graph.graph.nodes):
         shape, name = node.meta["shape"], operation(node)
         if name in _EXPANSIONS and node.args[0] in constant and shape is not None and shape[0] == 1:
@@ -51,8 +51,8 @@ def make_static(graph: fx.GraphModule, example: Tensor) -> None:
             raise NetworkError("forward() computes with the number of images; use it for views alone")
 
 
-def _constants(graph: fx.GraphModule) -> set[fx.Node]:
-    """Tensors that are the same whatever the images are."""
+def constants(graph: fx.GraphModule) -> set[fx.Node]:
+    """Nodes whose tensors are the same whatever the images are; shapes are known."""
     found = set[fx.Node]()
     for node in graph.graph.nodes:
         tensors = [part for part in node.all_input_nodes if not part.meta["plain"]]

@@ -12,7 +12,7 @@ from torch import Tensor, fx, nn
 
 from rlcompress.errors import NetworkError
 from rlcompress.network.channels import ChannelClasses, channel_classes, is_depthwise
-from rlcompress.network.fixed import fixed_spec, multiplies
+from rlcompress.network.fixed import computes, fixed_spec, multiplies
 from rlcompress.network.graph import folded_graph
 from rlcompress.network.layers import WeightedLayer, weighted
 from rlcompress.network.operations import (
@@ -26,7 +26,10 @@ from rlcompress.network.operations import (
     operation,
     reduced_dims,
 )
+from rlcompress.network.static import constants
 from rlcompress.spec import LayerSpec, NetworkReference, NetworkStructure, fingerprint, rounded_to
+
+_MOST_KINDS = 3  # of operators that a doubt names
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +45,8 @@ class TracedNetwork:
         reads: layer name -> name of the graph node that stores the tensor it reads.
         skipped: name of a module or node -> why it passes through dense.
         uncharged: those of them, and products of tensors, that no spec stands for, so that costs leave them out.
+        in_float32: name of a module or node -> its kind (``GroupNorm``, ``gelu``), of all other operators that compute
+            values and that no spec stands for, so that costs leave them out, too.
         moments: layer name -> mean and standard deviation [K] of its outputs over the training images, as its BatchNorm
             has kept them; layers whose BatchNorm was folded before are not among them.
     """
@@ -54,6 +59,7 @@ class TracedNetwork:
     reads: dict[str, str]
     skipped: dict[str, str]
     uncharged: tuple[str, ...]
+    in_float32: dict[str, str]
     moments: dict[str, tuple[Tensor, Tensor]]
 
     @cached_property
@@ -80,7 +86,7 @@ class TracedNetwork:
 
     @property
     def doubts(self) -> list[str]:
-        """What is not seen of layers that no policy changes, each in words; empty where all can be compressed."""
+        """What policies do not change and costs leave out, each in words; empty where there is nothing of the kind."""
         fixed = [spec.name for spec in self.specs if spec.fixed]
         found = []
         if fixed:
@@ -90,6 +96,10 @@ class TracedNetwork:
             )
         if self.uncharged:
             found.append(f"costs leave out {_listed(self.uncharged)}; savings are those of the rest of the network")
+        if self.in_float32:
+            kinds = list(dict.fromkeys(self.in_float32.values()))
+            shown = ", ".join(kinds[:_MOST_KINDS]) + (" and others" if len(kinds) > _MOST_KINDS else "")
+            found.append(f"costs leave out what runs in float32: {shown} ({_listed(list(self.in_float32))})")
         return found
 
     def layer(self, name: str) -> WeightedLayer:
@@ -134,6 +144,7 @@ def trace(model: nn.Module, example: Tensor, *, name: str | None = None) -> Trac
         reads={str(node.target): tracer.stored(node.args[0]).name for node in tracer.layer_nodes},
         skipped=tracer.skipped,
         uncharged=tuple(tracer.uncharged),
+        in_float32=tracer.in_float32,
         moments={str(n.target): n.meta["moments"] for n in tracer.layer_nodes if "moments" in n.meta},
     )
 
@@ -155,6 +166,8 @@ class _SpecTracer:
         self.layer_nodes: list[fx.Node] = []
         self.skipped: dict[str, str] = {}
         self.uncharged: list[str] = []
+        self.in_float32: dict[str, str] = {}
+        self.constants = constants(graph)
         self.members: dict[int, set[str]] = defaultdict(set)  # class -> layers that have it among their outputs
 
     def run(self) -> tuple[LayerSpec, ...]:
@@ -169,6 +182,8 @@ class _SpecTracer:
             spec = self._spec(node, module) if reason is None else self._fixed(node, module)
             if spec is None and multiplies(node, module):
                 self.uncharged.append(self._name(node))
+            elif spec is None and node not in self.constants and computes(node, module):
+                self.in_float32[self._name(node)] = type(module).__name__ if module is not None else operation(node)
             if spec is not None:
                 specs[node], self.names[node] = spec, spec.name
                 if spec.compressible:

@@ -156,7 +156,8 @@ def _choices(bank: Candidates, space: ChoiceSpace, change: Change | None = None)
 def _distances(logits: Tensor, dense: Tensor) -> tuple[float, float]:
     """Squared error and clipped divergence, summed over images."""
     count = len(dense)
-    return count * float((logits - dense).square().mean()), count * float(clipped_kl(logits, dense).mean())
+    divergence = float(clipped_kl(logits, dense).mean()) if dense.dim() > 1 else 0.0
+    return count * float((logits - dense).square().mean()), count * divergence
 
 
 def _batches(images: Tensor, size: int = FLOAT_BYTES) -> list[Tensor]:

@@ -80,6 +80,23 @@ def test_maps_as_targets():
     assert torch.equal(splits.load_test().targets, maps)
 
 
+@pytest.mark.parametrize("targets", [torch.linspace(-1, 1, 8), torch.linspace(0, 3, 8).double(), LABELS.float()])
+def test_floats_are_amounts(targets):
+    for training in ((BYTES, targets), TensorDataset(BYTES, targets)):
+        splits = as_splits((training, training))
+        assert splits.classes is None
+        assert torch.equal(splits.load_test().targets, targets.float())
+
+
+def test_scaled_images_and_statistics_give_the_network_what_it_got():
+    raw, mean, std = torch.linspace(-3.2, 4.9, 24).view(2, 3, 2, 2), 0.7, 1.3
+    with pytest.raises(DataError, match=r"give \(images \+ 4\) / 9, with \(mean \+ 4\) / 9 as mean and std / 9 as std"):
+        as_splits(((raw, LABELS[:2]), (raw, LABELS[:2])))
+    part = ((raw + 4) / 9, LABELS[:2])
+    images = as_splits((part, part)).load_test().normalized(slice(None), [(mean + 4) / 9] * 3, [std / 9] * 3)
+    torch.testing.assert_close(images, (raw - mean) / std, atol=1e-5, rtol=1e-5)
+
+
 def test_the_test_images_wait():
     class Untouched(Pictures):
         def __getitem__(self, i):
@@ -91,9 +108,25 @@ def test_the_test_images_wait():
 @pytest.mark.parametrize(
     ("training", "message"),
     [
-        ((BYTES.float() / 127 - 1, LABELS), "leave normalisation to the network's mean and std"),
+        (
+            (BYTES.float() / 63 - 1, LABELS),
+            r"images must be bytes, or floats from 0 to 1, but go from -1 to 0.5079; give \(images \+ 1\) / 2, with "
+            r"\(mean \+ 1\) / 2 as mean and std / 2 as std$",
+        ),
+        ((BYTES.float(), LABELS), "go from 0 to 95; give images / 95, with mean / 95 as mean and std / 95 as std$"),
+        (
+            (BYTES.float() + 2.5, LABELS),
+            r"go from 2.5 to 97.5; give \(images - 2\) / 96, with \(mean - 2\) / 96 as mean",
+        ),
+        (
+            (BYTES.float().where(BYTES < 95, torch.nan), LABELS),
+            "images hold NaN or infinity; give finite values from 0",
+        ),
+        ((BYTES.float().where(BYTES < 95, torch.inf), LABELS), "images hold NaN or infinity"),
+        ([(image.float() - 9, 0) for image in BYTES], "go from -9 to 2; give"),
+        ((BYTES.int(), LABELS), "got torch.int32; give 0 to 255 as uint8, others scaled to 0 to 1"),
         ((BYTES, LABELS[:7]), "differ in number"),
-        ((BYTES, LABELS.float()), "class numbers must be whole"),
+        ((BYTES, LABELS.cfloat()), "targets must be real, got torch.complex64"),
         ((BYTES, LABELS - 5), "class numbers begin at 0, got -5; number the classes from 0"),
         ((BYTES, np.full(8, "cat")), "images and targets must be numbers, got <U3; number the classes from 0"),
         ([(BYTES[0], "cat")] * 8, "images and targets must be numbers, got str"),

@@ -13,7 +13,7 @@ IMAGES = torch.zeros(12, 1, 4, 4, dtype=torch.uint8)
 
 
 def splits(labels, images=IMAGES):
-    part = (images, np.resize(labels, len(images)))
+    part = (images, np.resize(labels, (len(images), *np.shape(labels)[1:])))
     return as_splits((part, part), "mine")
 
 
@@ -36,5 +36,25 @@ def test_other_data_is_refused():
 
 def test_a_network_that_gives_images_takes_any_size():
     check_shape(replace(CARD, classes=None), (1, 9, 7))
-    with pytest.raises(DataError, match=r"images have shape \(3, 4, 4\)"):
-        check_shape(replace(CARD, classes=None), (3, 4, 4))
+    with pytest.raises(DataError, match=r"images have shape \(2, 4, 4\), but .*; use other data$"):
+        check_shape(replace(CARD, classes=None), (2, 4, 4))
+
+
+def test_image_folders_for_a_network_of_one_channel():
+    with pytest.raises(DataError, match=r"takes \(1, 4, 4\); use other data \(image folders have 3 channels\)$"):
+        check_shape(CARD, (3, 4, 4))
+
+
+def test_a_network_of_one_output_takes_any_labels():
+    single = replace(CARD, classes=1)
+    for labels in ([0, 1], [0, 5], [0.0, 1.0], [0.3, -0.2]):
+        check_data_fits(single, splits(labels))
+
+
+def test_class_numbers_that_became_floats_are_caught():
+    with pytest.raises(
+        DataError, match="digits_cnn names 4 classes, but labels are whole numbers as floats; give class"
+    ):
+        check_data_fits(CARD, splits([0.0, 3.0]))
+    check_data_fits(CARD, splits([0.5, 3.0]))
+    check_data_fits(CARD, splits([[0.0], [3.0]] * 6))

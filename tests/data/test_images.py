@@ -41,7 +41,7 @@ def test_wrong_channel_count_is_an_error():
         (torch.zeros(2, 1, 8, 8).double(), torch.zeros(2, dtype=torch.int64), "images must be uint8"),
         (torch.zeros(2, 8, 8, dtype=torch.uint8), torch.zeros(2, dtype=torch.int64), "images must be uint8"),
         (torch.zeros(2, 1, 8, 8, dtype=torch.uint8), torch.zeros(3, dtype=torch.int64), r"labels must be int64 \[2\]"),
-        (torch.zeros(2, 1, 8, 8, dtype=torch.uint8), torch.zeros(2), "labels must be int64"),
+        (torch.zeros(2, 1, 8, 8, dtype=torch.uint8), torch.zeros(2).double(), "labels must be int64"),
         (torch.zeros(0, 1, 8, 8, dtype=torch.uint8), torch.zeros(0, dtype=torch.int64), "at least one image"),
     ],
 )

@@ -221,3 +221,17 @@ def test_networks_of_bytes_get_larger_batches_and_the_same_figures():
     figures = scorer.per_image(network)
     assert network.batches == [256, 256, 188, 150]
     assert torch.equal(figures.value, scorer.per_image(lambda x: x / 2).value)
+
+
+@pytest.mark.parametrize("shape", [(), (1,)])
+def test_networks_with_one_output_are_scored_by_a_metric_of_ones_own(shape):
+    targets = torch.tensor([0, 1, 1, 0, 1])
+
+    def right(outputs, targets):
+        return 100.0 * ((outputs.flatten() > 0.5).long() == targets)
+
+    dense = torch.tensor([0.1, 0.9, 0.8, 0.2, 0.7]).view(-1, *shape)
+    other = torch.tensor([0.1, 0.9, 0.4, 0.2, 0.7]).view(-1, *shape)
+    score = Evaluator(table(dense), numbered(targets), replace(CARD, metric=right, classes=None)).score(table(other))
+    assert (score.drop, score.kl, score.agreement) == (20.0, None, None)
+    assert score.logit_mse == pytest.approx(0.4**2 / 5)

@@ -94,7 +94,7 @@ def test_unknown_metrics(metric, message):
     ("metric", "outputs", "targets", "message"),
     [
         ("psnr", LOGITS, torch.tensor([0, 1]), r"output has shape \(6,\), but the targets \(\)"),
-        ("top1", LOGITS, LOGITS, "accuracy wants class numbers as labels"),
+        ("top1", LOGITS, LOGITS, "accuracy wants class numbers, int64 \\[N\\], as labels, got torch.float32"),
         ("psnr", LOGITS, torch.full_like(LOGITS, torch.nan), "must give one finite value an image"),
         (
             lambda outputs: outputs,

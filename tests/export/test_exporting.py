@@ -147,6 +147,10 @@ def test_an_interrupted_export_leaves_the_old_file(tmp_path, monkeypatch):
         ("tflite", {}, "x", "unknown format 'tflite'; choose from onnx, safetensors, torch"),
         ("safetensors", {"int4": True}, "x", "--int4 is about ONNX files"),
         ("onnx", {}, "x.safetensors", "named like a file of safetensors, but is to be onnx; change --out or --format"),
+        ("torch", {}, "x.onnx", "named like a file of onnx, but is to be torch"),
+        ("onnx", {}, "x.pt2", "named like a file of torch, but is to be onnx"),
+        ("onnx", {}, "x.foo", "x.foo has an unknown ending; onnx files are named .onnx$"),
+        ("torch", {}, "x.foo", "x.foo has an unknown ending; torch files are named .torch or .pt2 or .pt$"),
         ("onnx", {}, "", "it is a folder"),
         ("safetensors", {}, "no/such/folder/x", "cannot write .*; give another file with --out"),
     ],
@@ -162,6 +166,9 @@ def damaged(tmp_path, kind):
         save_file({"a": torch.zeros(2)}, path)
     elif kind == "garbage":
         path.write_bytes(b"no tensors at all")
+    elif kind == "torch":
+        path = tmp_path / "small.torch"
+        path.write_bytes(b"PK")
     elif kind == "onnx":
         path = tmp_path / "model.onnx"
         path.write_bytes(b"no model at all")
@@ -174,6 +181,7 @@ def damaged(tmp_path, kind):
         ("foreign", "no network that `rlcompress export --format safetensors` wrote"),
         ("garbage", "cannot read the exported network"),
         ("missing", "there is no such file"),
+        ("torch", "programs of torch.export are not scored here; export it as .onnx or .safetensors$"),
         ("onnx", "onnxruntime cannot read it|needs onnxruntime"),
     ],
 )

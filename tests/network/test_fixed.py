@@ -50,6 +50,7 @@ def test_specs_count_what_torch_counts(network):
     assert sum(spec.macs for spec in found.specs) == counted(network)
     assert any(spec.fixed for spec in found.specs)
     assert found.uncharged == ()
+    assert set(found.in_float32) <= {"norm"}
 
 
 def test_every_call_of_a_shared_layer_has_a_spec_that_no_policy_changes():
@@ -91,5 +92,62 @@ def test_what_costs_leave_out_is_said():
         "'up' cannot be compressed (ConvTranspose2d is not compressed); costs take it as dense at 8 bits, "
         "accuracies as it is, in floating point",
         "costs leave out 'matmul' and 2 more; savings are those of the rest of the network",
+        "costs leave out what runs in float32: LayerNorm, mean ('norm' and 1 more)",
     ]
     assert traced(Net(lambda s, x: s.a(x).mean((2, 3)), a=conv(3, 4))).doubts == []
+
+
+IN_FLOAT32 = {
+    "GroupNorm": nn.GroupNorm(2, 4),
+    "LayerNorm": nn.LayerNorm([4, 8, 8]),
+    "InstanceNorm2d": nn.InstanceNorm2d(4),
+    "LocalResponseNorm": nn.LocalResponseNorm(3),
+    "GELU": nn.GELU(),
+    "LeakyReLU": nn.LeakyReLU(),
+    "Softmax2d": nn.Softmax2d(),
+    "Upsample": nn.Upsample(scale_factor=2, mode="bilinear"),
+    "BatchNorm2d": nn.Sequential(nn.ReLU(), nn.BatchNorm2d(4)),
+    "sigmoid": torch.sigmoid,
+    "hardswish": F.hardswish,
+    "interpolate": lambda x: F.interpolate(x, scale_factor=2),
+    "softmax": lambda x: x.softmax(1),
+    "mul": lambda x: 0.5 * x,
+}
+
+
+@pytest.mark.parametrize("kind", IN_FLOAT32)
+def test_what_computes_in_float32_and_costs_nothing_is_named(kind):
+    found = traced(
+        Net(lambda s, x: s.b(s.call(s.a(x))).mean((2, 3)), a=conv(3, 4), call=IN_FLOAT32[kind], b=conv(4, 4))
+    )
+    assert list(found.in_float32.values()) == [kind]
+    assert found.doubts == [f"costs leave out what runs in float32: {kind} ({next(iter(found.in_float32))!r})"]
+
+
+FREE = {
+    "folded BatchNorm": lambda s, x: s.norm(s.a(x)),
+    "clamps": lambda s, x: F.relu6(F.relu(s.a(x))).clamp(0, 1),
+    "modules of clamps": lambda s, x: s.clamp(s.a(x)),
+    "pools": lambda s, x: F.avg_pool2d(F.max_pool2d(s.a(x), 2), 2),
+    "sums and products": lambda s, x: (y := s.a(x)) + y * y,
+    "moves": lambda s, x: torch.cat(s.a(x).transpose(2, 3).chunk(2, 1), 1).contiguous().view(x.size(0), 4, 4, -1),
+    "padding": lambda s, x: F.pad(s.a(x), (1, 1, 1, 1), mode="reflect"),
+    "constants": lambda s, x: s.a(x) + (s.norm.bias * 2).sigmoid().view(1, -1, 1, 1),
+}
+
+
+@pytest.mark.parametrize("name", FREE)
+def test_what_is_charged_or_computes_nothing_is_not_named(name):
+    clamp = nn.Sequential(nn.ReLU6(), nn.Hardtanh(0, 4), nn.ReLU(), nn.Dropout())
+    forward = FREE[name]
+    network = Net(
+        lambda s, x: s.b(forward(s, x)).mean((2, 3)), a=conv(3, 4), norm=nn.BatchNorm2d(4), clamp=clamp, b=conv(4, 4)
+    )
+    assert traced(network).doubts == []
+
+
+def test_many_operators_are_named_in_one_short_line():
+    calls = [part for _ in range(9) for part in (nn.GELU(), nn.SiLU(), nn.GroupNorm(2, 4), nn.Tanh())]
+    network = nn.Sequential(conv(3, 4), *calls, conv(4, 4))
+    (doubt,) = traced(network).doubts
+    assert doubt == "costs leave out what runs in float32: GELU, SiLU, GroupNorm and others ('1' and 35 more)"

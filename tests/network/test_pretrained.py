@@ -27,6 +27,16 @@ class Squeezing(nn.Module):
     def forward(self, x):
         return self.fc(self.conv(x).squeeze())
 
+class TwoInputs(nn.Module):
+    def forward(self, x, y):
+        return x + y
+
+def single():
+    return nn.Sequential(small(), nn.Linear(10, 1), nn.Flatten(0))
+
+def parallel():
+    return nn.DataParallel(small())
+
 def upscaler():
     return nn.Conv2d(1, 1, 3, padding=1)
 
@@ -73,6 +83,7 @@ def test_a_factory_may_give_an_exported_program(source):
 def test_a_module_that_is_there_already_and_one_that_gives_images(source):
     assert pretrained(f"{source}:READY", None, _GREY)[1].classes == 10
     assert pretrained(f"{source}:Squeezing", None, _GREY)[1].classes == 10
+    assert pretrained(f"{source}:single", None, _GREY)[1].classes == 1
     card = pretrained(f"{source}:upscaler", None, _GREY)[1]
     assert (card.classes, card.metric) == (None, "psnr")
 
@@ -114,7 +125,18 @@ def test_a_built_in_network_takes_another_normalisation(tmp_path):
         ("no_such_package.models:small", _GREY, "no module 'no_such_package.models' is installed"),
         ("mine.py:small", InputFormat(), "does not say what it takes; give --input-shape C,H,W"),
         ("mine.py:small", InputFormat(shape=(1, 8, 8)), "give --mean and --std of each channel"),
-        ("mine.py:small", InputFormat(shape=(3, 8, 8), mean=(0.0,), std=(1.0,)), "does not accept an input of shape"),
+        (
+            "mine.py:small",
+            InputFormat(shape=(3, 8, 8), mean=(0.0,), std=(1.0,)),
+            r"small' does not accept an input of shape \(3, 8, 8\) .* of as many channels as it takes \(image folders",
+        ),
+        (
+            "mine.py:small",
+            InputFormat(shape=(1, 9, 8), mean=(0.0,), std=(1.0,)),
+            r"does not accept an input of shape \(1, 9, 8\) .* --input-shape C,H,W, of the size that it takes$",
+        ),
+        ("mine.py:TwoInputs", _GREY, "^TwoInputs has 2 inputs; wrap it in a module with one tensor input$"),
+        ("mine.py:parallel", _GREY, "^DataParallel only wraps a network; give that itself, which is model.module$"),
         ("mine.py:small", InputFormat(shape=(1, 8, 8), mean=(0.0, 0.0), std=(1.0,)), "mean has 2 values for 1 chan"),
         ("digits_cnn", _GREY, "digits_cnn is not trained; give its weights"),
         ("digits_cn", _GREY, "give|own is package.module:factory"),

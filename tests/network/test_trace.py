@@ -406,6 +406,11 @@ class TwoInputs(nn.Module):
         return x + y
 
 
+class OptionalInput(nn.Module):
+    def forward(self, x, y=None):
+        return x
+
+
 class Raises(nn.Module):
     def forward(self, x):
         raise ValueError("first line\nsecond line")
@@ -416,10 +421,30 @@ class Raises(nn.Module):
     [
         (Branching(), SHAPE, "^Branching cannot be traced by torch.fx .*; keep control flow .* out of forward"),
         (Raises(), SHAPE, r"^Raises cannot be traced by torch.fx \(first line\)"),
+        (OptionalInput(), SHAPE, "^OptionalInput has 2 inputs; wrap it in a module with one tensor input$"),
         (TwoInputs(), SHAPE, "^TwoInputs has 2 inputs; wrap it in a module with one tensor input$"),
         (nn.ReLU(), SHAPE, "has no convolution or linear layer"),
-        (chain(), (4, 8, 8), r"^Net does not accept an input of shape \(4, 8, 8\) .*--input-shape C,H,W$"),
-        (nn.Sequential(nn.Flatten(), nn.Linear(9, 2)), SHAPE, r"does not accept an input of shape \(3, 8, 8\)"),
+        (
+            chain(),
+            (4, 8, 8),
+            r"^Net does not accept an input of shape \(4, 8, 8\) .*; give data, or an --input-shape C,H,W, of as many "
+            r"channels as it takes \(image folders have 3\)$",
+        ),
+        (
+            nn.Sequential(nn.Flatten(), nn.Linear(9, 2)),
+            SHAPE,
+            r"^Sequential does not accept an input of shape \(3, 8, 8\) .*, of the size that it takes$",
+        ),
+        (
+            nn.DataParallel(chain()),
+            SHAPE,
+            "^DataParallel only wraps a network; give that itself, which is model.module$",
+        ),
+        (
+            torch.compile(chain(), backend="eager"),
+            SHAPE,
+            "^OptimizedModule only wraps a network; .* which is model._orig_mod$",
+        ),
     ],
 )
 def test_networks_that_cannot_be_traced_give_one_line(network, shape, message):
