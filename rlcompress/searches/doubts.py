@@ -8,6 +8,7 @@ from pathlib import Path
 from rlcompress.data import DataSplits
 from rlcompress.envs import Problem
 from rlcompress.errors import RlcompressWarning
+from rlcompress.export import refusals
 from rlcompress.files import LimitError, parse_json, read_text
 from rlcompress.hw_models import fixed_widths, unmeasured
 from rlcompress.network.trace import TracedNetwork
@@ -36,6 +37,7 @@ def warn_of_doubts(problem: Problem, data: DataSplits, out: Path | None) -> None
         *_untrained(problem, data),
         *_remembered(problem, data),
         *_on_a_grid(problem.network),
+        *_not_exported(problem.network),
         *_few_images(problem, data),
         *fixed_widths(
             problem.hardware, weight_bits=ENTRY_BITS if problem.space.index_bits else least, activation_bits=least
@@ -81,6 +83,14 @@ def _on_a_grid(network: TracedNetwork) -> Iterator[str]:
             f"the weights of {layers[0]!r}{more} take at most {_GRID_VALUES} values, so they are quantized already; "
             "drops are measured against them, not against the original network"
         )
+
+
+def _not_exported(network: TracedNetwork) -> Iterator[str]:
+    found = refusals(network, "onnx")
+    if found:
+        more = f" and {len(found) - 1} more" if len(found) > 1 else ""
+        name, why = next(iter(found.items()))
+        yield f"networks that are found cannot be exported to ONNX because of {name!r}{more} ({why})"
 
 
 def _few_images(problem: Problem, data: DataSplits) -> Iterator[str]:

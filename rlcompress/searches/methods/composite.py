@@ -13,7 +13,7 @@ from rlcompress.planning.batches import joined, row
 from rlcompress.planning.planner import Error
 from rlcompress.searches.agent_settings import CompositeSearchSettings
 from rlcompress.searches.methods.base import KNOWN_IN_A_ROW, planned, transitions_within
-from rlcompress.searches.methods.plans import asked
+from rlcompress.searches.methods.plans import asked, beside_measured, is_beside
 from rlcompress.searches.settings import SearchSettings
 from rlcompress.searches.surrogate_env import SurrogateEnv
 from rlcompress.searches.watch import Watch
@@ -109,7 +109,11 @@ class _Search:
     def _proposed(self, goal: float, finished: Sequence[ChoiceBatch]) -> tuple[ChoiceBatch, ChoiceBatch, str]:
         """By the surrogate of one turn: the plan, the policy to evaluate, and whose it is."""
         planner = self._problem.planner
-        error, limit = asked(self._problem.surrogate, goal, next(self._numbers) // len(self._goals), self._generator)
+        turn = next(self._numbers) // len(self._goals)
+        error, limit = asked(self._problem.surrogate, goal, turn, self._generator)
+        if is_beside(turn) and not self._cold:
+            plan = beside_measured(self._problem, limit)
+            return plan, plan, "planner"
         if self._cold:
             return self._first_plan(goal), self._best(finished, error, limit), "composite"
         fronts: Fronts = {}
