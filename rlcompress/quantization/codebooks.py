@@ -71,6 +71,7 @@ def _clusters(masses: Tensor, count: int) -> Tensor:
     within = [total[None, 1:] - total[:-1, None] for total in sums]  # [first, last] of a cluster
     lowest, highest = torch.meshgrid(values, values, indexing="ij")
     centre = torch.where(within[0] > 0, within[1] / within[0], (lowest + highest) / 2).round_()
+    centre = centre.clamp(lowest, highest)  # a cluster without mass may have one by rounding
     cost = within[2] - 2 * centre * within[1] + centre.square() * within[0]
     cost = torch.where(lowest <= highest, cost.clamp_min_(0.0), torch.inf)
     best, before = cost[0], []  # of all integers up to each one, in one cluster
