@@ -20,15 +20,16 @@ from benchmarks.ablation import VARIANTS
 from benchmarks.simulated import Simulated, measure, simulated
 from rlcompress.evaluation import Score
 from rlcompress.searches import SearchSettings
+from rlcompress.searches.beside import finals_beside
 from rlcompress.searches.finals import judged
-from rlcompress.searches.methods import propose
+from rlcompress.searches.methods import PLANNING, propose
 from rlcompress.searches.selection import best_within
 from rlcompress.searches.watch import Watch
 
 FRESH_IMAGES = 4000
 
 
-def chosen(problem: Simulated, goal: float) -> tuple[float, float]:
+def chosen(problem: Simulated, goal: float, agent: str) -> tuple[float, float]:
     """Percent saved and true points lost of the policy that the final selection picks."""
     outcomes = list(problem.outcomes.values())
 
@@ -36,7 +37,8 @@ def chosen(problem: Simulated, goal: float) -> tuple[float, float]:
         entries = [outcomes[i] for i in positions]
         return [(problem.scored(o.choices, FRESH_IMAGES, salt=1), o.score) for o in entries]
 
-    found = judged(outcomes, [goal], 1.0, measured)
+    beside = finals_beside(problem, outcomes) if agent in PLANNING else None
+    found = judged(outcomes, [goal], 1.0, measured, beside)
     entries = [outcomes[i] for i in found]
     saved = np.array([outcome.saved_pct for outcome in entries])
     best = best_within(saved, np.array(list(found.values())), goal)
@@ -58,11 +60,12 @@ def run(base: Simulated, truth: int, settings: SearchSettings) -> dict[str, floa
     started = time.process_time()
     propose(problem, settings, Watch())
     seconds = time.process_time() - started
-    saved, lost = chosen(problem, settings.max_drop)
+    evaluations = problem.evaluations
+    saved, lost = chosen(problem, settings.max_drop, settings.agent)
     best = truly_best(problem, settings.max_drop)
     agents = sum(outcome.source == "composite" for outcome in problem.outcomes.values())
     return {
-        "saved": saved, "lost": lost, "true": best, "agent's": agents, "evaluations": problem.evaluations,
+        "saved": saved, "lost": lost, "true": best, "agent's": agents, "evaluations": evaluations,
         "seconds": seconds,
     }  # fmt: skip
 

@@ -18,8 +18,9 @@ from rlcompress.files import LimitError, parse_json, read_text, write_atomic
 from rlcompress.hw_models import HardwareModel
 from rlcompress.network.cards import NetworkCard
 from rlcompress.network.trace import TracedNetwork
+from rlcompress.searches.beside import finals_beside
 from rlcompress.searches.finals import judged
-from rlcompress.searches.methods import check_agent_settings, check_method, propose
+from rlcompress.searches.methods import PLANNING, check_agent_settings, check_method, propose
 from rlcompress.searches.run import Progress, evaluator_of, fresh_search_images
 from rlcompress.searches.score_store import ScoreStore
 from rlcompress.searches.selection import best_within, pareto
@@ -215,6 +216,7 @@ class _Bench:
             goals,
             settings.final_shares[0],
             lambda positions: [self._final_scores(problem, outcomes[i]) for i in positions],
+            finals_beside(problem, outcomes) if settings.agent in PLANNING else None,
         )
         chosen, drops = [outcomes[i] for i in found], np.array(list(found.values()))
         saved = np.array([outcome.saved_pct for outcome in chosen])

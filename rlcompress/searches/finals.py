@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from rlcompress.envs import Outcome
 from rlcompress.evaluation import Score, likely_drops
+from rlcompress.searches.beside import Beside
 from rlcompress.searches.selection import final_drops, pareto
 
 Measure = Callable[[list[int]], Iterable[tuple[Score, Score]]]
@@ -16,6 +17,7 @@ Measure = Callable[[list[int]], Iterable[tuple[Score, Score]]]
 
 _AT_ONCE = 4  # whatever the number of workers, so that what is found does not depend on it
 _MOST = 12  # for one allowed drop
+_BESIDE = 2  # times at most two beside them
 _LEAST_GAIN = 0.1  # percent saved that a further final network must promise
 _SPREAD = 5  # policies over the whole front
 _SHARE_STD = 0.4  # of the logarithm of final over predicted drop, before any final network is known
@@ -27,41 +29,55 @@ _TINY = 1e-3  # points
 
 def most_finals(outcomes: int, goals: Sequence[float]) -> int:
     """The largest number of final networks that `judged` asks for."""
-    return min(outcomes, _MOST * len(goals) + _SPREAD + 1)
+    return min(outcomes, _MOST * len(goals) + _SPREAD + 1) + 2 * _BESIDE * len(goals)
 
 
-def judged(outcomes: Sequence[Outcome], goals: Sequence[float], share: float, measure: Measure) -> dict[int, float]:
+def judged(
+    outcomes: Sequence[Outcome],
+    goals: Sequence[float],
+    share: float,
+    measure: Measure,
+    beside: Beside | None = None,
+) -> dict[int, float]:
     """`final_drops` of the final networks that are worth making: position -> points, in the order of their making.
 
     For each allowed drop the policies are chosen that promise the largest expected improvement of what is saved within
     it (Mockus, 1978), some at a time, each being believed to lose what is predicted until it is known (the "kriging
     believer" of Ginsbourger, Le Riche & Carraro, 2010). A prediction is the likely drop times the ratio of measured to
-    predicted drops of final networks like it. Then come policies over the whole front, and that of least likely drop.
+    predicted drops of final networks like it. Then come those `beside` final networks, whose drops say more than
+    candidates' do, for each allowed drop; then policies over the whole front, and that of least likely drop.
 
     Args:
         outcomes: the evaluated policies.
         goals: allowed drops in points.
         share: of a candidate's drop that its final network is expected to lose, before any is known.
         measure: makes and measures final networks.
+        beside: adds outcomes beside final networks to ``outcomes``; None for none.
     """
-    candidates = [outcome.score for outcome in outcomes]
-    predicted = likely_drops(candidates)
-    saved = np.array([outcome.saved_pct for outcome in outcomes])
     scores: dict[int, tuple[Score, Score]] = {}
     drops: dict[int, float] = {}
 
     def make(positions: list[int]) -> None:
         if positions:
             scores.update(zip(positions, measure(positions), strict=True))
+            candidates = [outcome.score for outcome in outcomes]
             drops.update(zip(scores, final_drops(list(scores.values()), candidates).tolist(), strict=True))
 
     for goal in goals:
         for _ in range(_MOST // _AT_ONCE):
-            make(_promising(predicted, saved, drops, goal, share))
+            make(_promising(*_known(outcomes), drops, goal, share))
+        for _ in range(_BESIDE):
+            make(beside(drops, goal) if beside is not None else [])
+    predicted, saved = _known(outcomes)
     front = pareto(saved, predicted)
     spread = [front[int(i)] for i in np.linspace(0, len(front) - 1, min(_SPREAD, len(front))).round()]
     make([i for i in dict.fromkeys([*spread, int(np.argmin(predicted))]) if i not in drops])
     return drops
+
+
+def _known(outcomes: Sequence[Outcome]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Likely drops, and percent saved, of policies."""
+    return likely_drops([outcome.score for outcome in outcomes]), np.array([outcome.saved_pct for outcome in outcomes])
 
 
 def _promising(

@@ -23,10 +23,11 @@ from rlcompress.network.trace import TracedNetwork
 from rlcompress.report import write_report
 from rlcompress.report.pictures import run_pictures
 from rlcompress.report.records import MetricName
+from rlcompress.searches.beside import finals_beside
 from rlcompress.searches.doubts import warn_of_doubts
 from rlcompress.searches.finals import judged, most_finals
 from rlcompress.searches.folder import RunFolder
-from rlcompress.searches.methods import check_agent_settings, check_method, propose
+from rlcompress.searches.methods import PLANNING, check_agent_settings, check_method, propose
 from rlcompress.searches.result import Figures, FrontEntry, SearchResult
 from rlcompress.searches.selection import best_within, pareto
 from rlcompress.searches.settings import SearchSettings
@@ -161,7 +162,7 @@ def _concluded(
     started: float,
 ) -> SearchResult:
     """Choose among the candidates on fresh search images, and look at the test images once."""
-    fresh = evaluator_of(problem, card, fresh_search_images(data, settings))
+    fresh, evaluations = evaluator_of(problem, card, fresh_search_images(data, settings)), problem.evaluations
     chosen, networks, scores, drops = finished(problem, settings, fresh, report)
     tested = evaluator_of(problem, card, data.test)
     saved = np.array([o.saved_pct for o in chosen])
@@ -182,7 +183,7 @@ def _concluded(
         metric=metric,
         seed=settings.seed,
         max_drop=settings.max_drop,
-        evaluations=problem.evaluations,
+        evaluations=evaluations,
         seconds=time.monotonic() - started,
         baseline=_dense_figures(problem, 8, fresh, tested),
         reference=_reference_figures(problem, fresh, tested),
@@ -286,7 +287,9 @@ def finished(
     if problem.workers == 1:  # other processes cannot call back
         problem.bank.on_step = on_step
     with problem.finals(fresh, problem.evaluator) as finals:
-        drops = np.array(list(judged(outcomes, settings.all_goals, settings.final_shares[0], measured).values()))
+        beside = finals_beside(problem, outcomes) if settings.agent in PLANNING else None
+        judgement = judged(outcomes, settings.all_goals, settings.final_shares[0], measured, beside)
+        drops = np.array(list(judgement.values()))
     problem.bank.on_step = None
     if steps:
         report(Progress("rounding", len(chosen) * steps, len(chosen) * steps))

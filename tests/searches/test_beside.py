@@ -4,7 +4,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rlcompress.envs import Problem
-from rlcompress.searches.methods.plans import beside_measured, lower_hull
+from rlcompress.evaluation import Score, likely_drops
+from rlcompress.searches.beside import finals_beside, lower_hull
+from rlcompress.searches.finals import judged, most_finals
+from rlcompress.searches.methods.plans import beside_measured
 
 POINTS = st.lists(st.tuples(st.integers(-20, 20), st.integers(-20, 20)), min_size=1, max_size=12)
 
@@ -44,3 +47,39 @@ def test_a_measurement_counts_more_than_the_surrogate(problem: Problem, monkeypa
     )
     plan = beside_measured(problem, limit)
     assert float(problem.log_cost(plan)[0]) <= float(problem.log_cost(bold.choices)[0]) + 1e-9
+
+
+def test_policies_beside_final_networks_are_evaluated_beyond_the_budget(problem: Problem) -> None:
+    planner = problem.planner
+    path = [planner.path[i] for i in np.linspace(0, len(planner.path) - 1, 6).astype(int)]
+    outcomes = problem.evaluate_many(path, "test")
+    problem.budget = len(outcomes)
+    beside = finals_beside(problem, outcomes)
+    drops = {i: 0.2 * 2.0**i for i in range(6)}  # of which 0.8 and 1.6 are near
+    made = beside(drops, 1.0)
+    assert made
+    assert set(made).isdisjoint(drops)
+    assert problem.evaluations == len(outcomes) == 6 + len(made)
+    for i in made:
+        assert outcomes[i].source == "final"
+        assert outcomes[3].saved_pct > outcomes[i].saved_pct or outcomes[i].saved_pct > outcomes[2].saved_pct
+    assert beside({0: 0.2, 5: 6.4}, 1.0) == []  # nothing is near
+    assert beside({0: 0.0}, 0.0) == []
+
+
+def test_a_search_ends_no_worse_for_what_is_made_beside_final_networks(problem: Problem) -> None:
+    planner = problem.planner
+    outcomes = problem.evaluate_many([planner.path[i] for i in range(0, len(planner.path), 4)], "test")
+    asked: list[int] = []
+
+    def measure(positions: list[int]) -> list[tuple[Score, Score]]:
+        asked.extend(positions)
+        return [(outcomes[i].score, outcomes[i].score) for i in positions]
+
+    goal = float(np.median(likely_drops([outcome.score for outcome in outcomes])))
+    before = judged(outcomes, [goal], 1.0, measure)
+    count = len(outcomes)
+    after = judged(outcomes, [goal], 1.0, measure, finals_beside(problem, outcomes))
+    assert set(before) <= set(after)
+    assert len(asked) - len(before) <= most_finals(count, [goal])
+    assert len(outcomes) - count <= 4

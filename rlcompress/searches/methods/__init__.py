@@ -41,6 +41,9 @@ METHODS: dict[str, Method] = {
 LEARNING = (*_COMPOSITE, *STOCK, "balaskas2023")
 """Methods that are agents of Stable-Baselines3's kind, with callbacks."""
 
+PLANNING = ("composite", "tsdp")
+"""Methods that plan beside what was measured, candidates and final networks."""
+
 
 def check_method(name: str, callback: MaybeCallback = None) -> str:
     """The name of a method.

@@ -5,13 +5,13 @@ from functools import partial
 from itertools import count
 
 import numpy as np
-from numpy.typing import NDArray
 
 from rlcompress.envs import Problem
 from rlcompress.evaluation import likely_drops
 from rlcompress.planning import Knapsack, Surrogate
 from rlcompress.planning.batches import joined
 from rlcompress.planning.planner import Error
+from rlcompress.searches.beside import plans_beside
 from rlcompress.searches.methods.base import planned, propose_all
 from rlcompress.searches.settings import SearchSettings
 from rlcompress.searches.watch import Watch
@@ -22,7 +22,6 @@ _REACH = 1.0  # of the same logarithm, to both sides of the allowed drop
 _LIMITS = 12
 _SPREAD = 0.4  # of a goal's logarithm, to both sides
 _TURNS = 3
-_TINY = 1e-9  # error
 _GOLDEN = (5**0.5 - 1.0) / 2.0  # whose multiples fill the unit interval evenly
 
 
@@ -98,47 +97,9 @@ def is_beside(turn: int) -> bool:
 
 
 def beside_measured(problem: Problem, limit: float) -> ChoiceBatch:
-    """The cheaper of two plans for a limit of the error, each made from an evaluated policy to either side of it.
-
-    They are neighbours on the convex hull of what was measured, ln(cost) over ln(error), and the surrogate says only
-    how far the error changes with the policy. So where the surrogate is wrong for some kind of policies, such as those
-    behind a step of the cost, what is known of one of them counts for those like it.
-    """
+    """The cheapest plan for a limit of the error beside the evaluated policies, see `plans_beside`."""
     outcomes = list(problem.outcomes.values())
-    errors = np.array([problem.measured_error(outcome.score) for outcome in outcomes]).clip(_TINY)
-    costs = problem.log_cost(joined([outcome.choices for outcome in outcomes]))
-    hull = lower_hull(np.log(errors), costs)
-    place = int(np.searchsorted(np.log(errors[hull]), np.log(limit), "right"))
-    plans = [
-        _towards(problem, outcomes[i].choices, float(errors[i]), limit) for i in hull[max(0, place - 1) : place + 1]
-    ]
+    errors = np.array([problem.measured_error(outcome.score) for outcome in outcomes])
+    plans = plans_beside(problem, [outcome.choices for outcome in outcomes], errors, limit)
     within = [plan for plan, error in plans if error <= limit] or [plans[0][0]]
     return within[int(np.argmin(problem.log_cost(joined(within))))]
-
-
-def _towards(problem: Problem, start: ChoiceBatch, measured: float, limit: float) -> tuple[ChoiceBatch, float]:
-    """A plan for a limit of the error made from a policy whose error is known, and its error."""
-    scale = measured / float(problem.surrogate.error(start)[0])
-
-    def error(batch: ChoiceBatch) -> NDArray[np.float64]:
-        return scale * problem.surrogate.error(batch)
-
-    plan = problem.planner.filled(start, limit, error)
-    return plan, float(error(plan)[0])
-
-
-def lower_hull(x: NDArray[np.float64], y: NDArray[np.float64]) -> list[int]:
-    """Positions of the points [N] on the lower convex hull that falls, by rising x (Andrew's monotone chain, 1979)."""
-    hull: list[int] = []
-    for i in map(int, np.lexsort((y, x))):
-        if hull and y[i] >= y[hull[-1]]:
-            continue
-        while len(hull) > 1 and _turns_down(x, y, hull[-2], hull[-1], i):
-            hull.pop()
-        hull.append(i)
-    return hull
-
-
-def _turns_down(x: NDArray[np.float64], y: NDArray[np.float64], a: int, b: int, c: int) -> bool:
-    """Whether b lies on or above the line from a to c."""
-    return bool((y[b] - y[a]) * (x[c] - x[a]) >= (y[c] - y[a]) * (x[b] - x[a]))
