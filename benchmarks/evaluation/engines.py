@@ -111,5 +111,5 @@ def table_forwards(subject: Subject) -> float:
         entries = of
 
     measure_sensitivity(subject.bank, space, images[:1], count)  # into the bank
-    forwards = in_dense_images(subject, lambda: measure_sensitivity(subject.bank, space, images, count), rounds=1)
+    forwards = in_dense_images(subject, lambda: measure_sensitivity(subject.bank, space, images, count), rounds=3)
     return forwards / len(images) / entries * TABLE_ENTRIES

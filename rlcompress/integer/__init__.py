@@ -2,7 +2,7 @@
 
 from rlcompress.integer.lowering import ENGINES, engine_named, lower
 from rlcompress.integer.network import IntegerNetwork
-from rlcompress.integer.resuming import Reference
+from rlcompress.integer.resuming import Reference, Resumed
 from rlcompress.integer.stepwise import Stepwise
 
-__all__ = ["ENGINES", "IntegerNetwork", "Reference", "Stepwise", "engine_named", "lower"]
+__all__ = ["ENGINES", "IntegerNetwork", "Reference", "Resumed", "Stepwise", "engine_named", "lower"]

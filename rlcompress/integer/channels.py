@@ -93,22 +93,29 @@ class Place(nn.Module):
         fill: code of the new ones.
     """
 
-    positions: Tensor
+    source: Tensor
 
     def __init__(self, have: Tensor, want: Tensor, fill: int) -> None:
         super().__init__()
         self.count, self.fill = int(want.sum()), fill
-        self.register_buffer("positions", have[want].nonzero()[:, 0])
+        self.positions = have[want].nonzero()[:, 0]
         first, last = int(self.positions[0]), int(self.positions[-1])
         self.run = slice(first, last + 1) if last - first + 1 == len(self.positions) else None
+        source = torch.full((self.count,), len(self.positions))  # a further channel of the fill
+        source[self.positions] = torch.arange(len(self.positions))
+        self.register_buffer("source", source)
 
     def forward(self, codes: Tensor) -> Tensor:
         """[N, C, ...] -> [N, K, ...]."""
         count, _, *rest = codes.shape
         layout = torch.channels_last if codes.dim() == 4 else torch.contiguous_format
-        size = (count, self.count, *rest)
-        out = torch.empty(size, dtype=codes.dtype, device=codes.device, memory_format=layout).fill_(self.fill)
-        if self.run is not None:
-            out[:, self.run] = codes
-            return out
-        return out.index_copy_(1, self.positions, codes)
+
+        def filled(channels: int) -> Tensor:
+            size = (count, channels, *rest)
+            return torch.empty(size, dtype=codes.dtype, device=codes.device, memory_format=layout).fill_(self.fill)
+
+        if self.run is None:  # several times faster than a scattered copy
+            return torch.cat([codes, filled(1)], dim=1).index_select(1, self.source).contiguous(memory_format=layout)
+        out = filled(self.count)
+        out[:, self.run] = codes
+        return out

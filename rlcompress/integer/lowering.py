@@ -265,7 +265,7 @@ class Lowering:
         return None
 
     def _requantized(self, layer: Layer, at: ActivationRange, bounds: Bounds, residual: Codes | None = None) -> Codes:
-        key = (layer.module, _what(layer.source), at, bounds, residual and _what(residual))
+        key = (layer.module, meaning(layer.source), at, bounds, residual and meaning(residual))
         if key in self.steps:
             return self._emitted(self.steps[key], layer.source, at, residual)
         to = requantization(layer.scale, layer.bias, layer.source.at, at, bounds, residual.at if residual else None)
@@ -333,7 +333,7 @@ class Lowering:
         return self._elementwise(node) or self._applied(node, {}, real=True)
 
     def _affine(self, layer: Layer) -> int:
-        key = (layer.module, _what(layer.source))
+        key = (layer.module, meaning(layer.source))
         if key in self.steps:
             return self.program.add(self.steps[key], layer.source.value)
         layer, rows = self._fitting(layer, None, droppable=True)
@@ -379,7 +379,7 @@ def _either(rows: Tensor | None, others: Tensor | None) -> Tensor | None:
     return None if bool(either.all()) else either
 
 
-def _what(codes: Codes) -> tuple[ActivationRange, bytes | None]:
+def meaning(codes: Codes) -> tuple[ActivationRange, bytes | None]:
     """What codes mean and which channels they have."""
     return codes.at, None if codes.alive is None else codes.alive.numpy().tobytes()
 

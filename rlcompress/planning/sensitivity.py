@@ -1,6 +1,7 @@
 """How much the network's output suffers from one thing done to one layer alone."""
 
 import math
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -11,7 +12,7 @@ from torch import Tensor
 
 from rlcompress.candidates import Candidates
 from rlcompress.evaluation.metrics import clipped_kl
-from rlcompress.integer import Reference
+from rlcompress.integer import Reference, Resumed
 from rlcompress.memory import FLOAT_BYTES, images_at_once
 from rlcompress.planning.space import ChoiceSpace
 from rlcompress.spec import LayerChoice
@@ -21,6 +22,7 @@ _REFERENCE_BITS = 8
 _SHARED_BY = 4.0  # bits whose errors say who causes the reference's; clear of the noise of rounding
 _KEEP_RATIOS = (0.8, 0.6, 0.4, 0.2)
 _PLAIN = LayerChoice()
+_PREPARED, _PREPARED_BYTES = 32, 20_000_000  # networks before they are run, which takes half the time of one by one
 
 Change = tuple[int, str, float]
 """Layer position, factor, value."""
@@ -69,7 +71,7 @@ def measure_sensitivity(
         bank: where the compressed layers come from.
         space: the layers, granularities and ties.
         images: normalised training images.
-        on_row: called with (changes run, changes to run), each once for as many images as the memory for stored
+        on_row: called with (changes run, changes to run), each counted once for as many images as the memory for stored
             tensors allows.
         most_bytes: that stored tensors may take at a time; one image's are held whatever they take.
         engine: what executes the networks, see `rlcompress.integer.ENGINES`; the rows do not depend on it.
@@ -77,18 +79,35 @@ def measure_sensitivity(
     changes = [change for change in _changes(space) if not _is_reference(change)]
     reference = Reference(bank.stitch_locally(_choices(bank, space)), engine=engine)
     own, changed = np.zeros(2), np.zeros((len(changes), 2))
+    prepared = min(_PREPARED, max(1, _PREPARED_BYTES // max(spec.weights for spec in space.layers)))
     chunks = images.split(_chunk_images(reference, images, most_bytes))
     for number, chunk in enumerate(chunks):
         with torch.no_grad():
             dense = torch.cat([bank.network.graph(batch) for batch in _batches(chunk)])
         kept, outputs = zip(*map(reference.run, _batches(chunk, reference.code_bytes)), strict=True)
         own += _distances(torch.cat(outputs), dense)
-        for i, change in enumerate(changes):
-            network = reference.changed(bank.stitch_locally(_choices(bank, space, change)))
-            changed[i] += _distances(torch.cat([network(values) for values in kept]), dense)
-            if on_row is not None:
-                on_row(number * len(changes) + i + 1, len(chunks) * len(changes))
+        at_once = max(1, images_at_once(images[0].numel(), reference.code_bytes) // max(map(len, outputs)))
+        done = number * len(changes)
+        for start in range(0, len(changes), prepared):
+            choices = (_choices(bank, space, change) for change in changes[start : start + prepared])
+            networks = [reference.changed(bank.stitch_locally(of)) for of in choices]
+            for group in _of_one_joint(networks, at_once):
+                batches = zip(*(reference.outputs([networks[i] for i in group], values) for values in kept), strict=True)
+                for i, logits in zip(group, map(torch.cat, batches), strict=True):
+                    changed[start + i] += _distances(logits, dense)
+                done += len(group)
+                if on_row is not None:
+                    on_row(done, len(chunks) * len(changes))
     return _rows(space, own / len(images), dict(zip(changes, changed / len(images), strict=True)))
+
+
+def _of_one_joint(networks: Sequence[Resumed], at_once: int) -> Iterator[list[int]]:
+    """Positions of networks that can be run together, so many at a time at most."""
+    found: dict[int, list[int]] = defaultdict(list)
+    for i, network in enumerate(networks):
+        found[network.joint].append(i)
+    for positions in found.values():
+        yield from (positions[i : i + at_once] for i in range(0, len(positions), at_once))
 
 
 def _rows(

@@ -33,10 +33,25 @@ def test_what_differs_from_some_layer_on_gives_the_bits_of_the_whole_network(nam
     late = {layer: choice for i, (layer, choice) in enumerate(drawn.items()) if i >= first or removed}
     for choices in (dense(bank) | late, dense(bank)):
         stitched = bank.stitch_locally(choices)
-        assert torch.equal(reference.changed(stitched)(values), lower(stitched, engine=engine)(x))
+        assert torch.equal(reference.outputs([reference.changed(stitched)], values)[0], lower(stitched, engine=engine)(x))
 
 
-def test_only_what_follows_a_change_is_lowered(monkeypatch):
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("name", SOME_SLOW)
+def test_networks_that_go_on_alike_are_run_together(name, engine):
+    bank, x = bank_of(name), images(3, *NETWORKS[name][1], seed=1)
+    reference = Reference(bank.stitch_locally(dense(bank)), engine=engine)
+    values, _ = reference.run(x)
+    changes = [{"weight_bits": 2}, {"weight_bits": 3}, {"granularity": "element", "keep_ratio": 0.5}]
+    for layer in bank.network.layers:
+        stitched = [bank.stitch_locally(dense(bank) | {layer: LayerChoice(**change)}) for change in changes]
+        networks = [reference.changed(one) for one in stitched]
+        assert len({network.joint for network in networks}) == 1
+        for outputs, one in zip(reference.outputs(networks, values), stitched, strict=True):
+            assert torch.equal(outputs, lower(one, engine=engine)(x))
+
+
+def test_only_what_differs_is_lowered(monkeypatch):
     bank, x = bank_of("option_a"), images(3, *NETWORKS["option_a"][1])
     reference = Reference(bank.stitch_locally(dense(bank)), engine="portable")
     values, outputs = reference.run(x)
@@ -46,10 +61,10 @@ def test_only_what_follows_a_change_is_lowered(monkeypatch):
     def steps(layer, **choice):
         added.clear()
         changed = reference.changed(bank.stitch_locally(dense(bank) | {layer: LayerChoice(**choice)}))
-        assert not torch.equal(changed(values), outputs)
+        assert not torch.equal(reference.outputs([changed], values)[0], outputs)
         return len(added)
 
     layers = list(bank.network.layers)
-    counts = [steps(layer, weight_bits=3) for layer in layers]
-    assert counts[0] > counts[-2] > counts[-1]
-    assert steps(layers[1], activation_bits=3) == steps(layers[0], weight_bits=3)
+    assert steps(layers[1], weight_bits=3) == 1
+    assert steps(layers[1], activation_bits=3) > 1  # the layer before and all that read what it stores
+    assert steps(layers[0], granularity="filter", keep_ratio=0.5) > steps(layers[1], activation_bits=3)
