@@ -5,7 +5,7 @@ from collections import ChainMap
 from collections.abc import Callable, Iterable, MutableMapping
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor, fx, nn
@@ -95,22 +95,27 @@ class Lowering:
         graph: a stitched network.
         engine: that executes it.
         base: a lowering of a network of the same graph that this one goes on from, or None.
-        known: stored tensors (nodes that round) whose codes are the base's.
 
     Attributes:
         program: what is emitted.
+        is_: what nodes are.
         steps: by what they were prepared from, for layers that have all their channels.
     """
 
-    def __init__(
-        self, graph: fx.GraphModule, engine: Engine, base: "Lowering | None" = None, known: Iterable[fx.Node] = ()
-    ) -> None:
+    def __init__(self, graph: fx.GraphModule, engine: Engine, base: "Lowering | None" = None) -> None:
         self.graph = graph
         self.engine = engine
+        self._base = base
         self.program: Program = Program(values=base.program.values if base else 1)
         self.is_: Patterns = Patterns(graph, base.is_ if base else None)
-        self.emitted: dict[object, Any] = {(node, "codes"): base.codes(node) for node in known} if base else {}
+        self.emitted: dict[object, Any] = {}
         self.steps: MutableMapping[object, Step] = ChainMap({}, base.steps) if base else {}
+
+    def take(self, stored: Iterable[fx.Node]) -> Self:
+        """Take the codes of stored tensors (nodes that round) from the base."""
+        if self._base is not None:
+            self.emitted.update(((node, "codes"), self._base.codes(node)) for node in stored)
+        return self
 
     def run(self) -> tuple[Program, int]:
         """The program with the number of the value that it returns."""

@@ -55,13 +55,16 @@ class IntegerNetwork(nn.Module):
         output: number of the value that `forward` returns.
         engine: that made the steps.
         kept: numbers of values that `run` returns as well.
+        spent: whether values that are given may be overwritten; otherwise they stay as they are.
 
     Attributes:
         engine: name of the engine.
         code_bytes: of a stored number, see `rlcompress.memory.images_at_once`.
     """
 
-    def __init__(self, program: Program, output: int, engine: Engine, kept: Iterable[int] = ()) -> None:
+    def __init__(
+        self, program: Program, output: int, engine: Engine, kept: Iterable[int] = (), *, spent: bool = False
+    ) -> None:
         super().__init__()
         self.engine, self.code_bytes, self._device = engine.name, engine.code_type.itemsize, engine.device
         self._output = output
@@ -69,7 +72,7 @@ class IntegerNetwork(nn.Module):
         for step in self._steps:
             if not isinstance(step, Apply):  # what is not an engine's own runs on the CPU
                 step.to(engine.device)
-        last = _last_uses(program, (output, *kept))
+        last = _last_uses(program, (output, *kept), spent=spent)
         shared = {value for i in program.instructions if i.aliases for value in (i.output, *i.inputs)}
         self._plan = []
         for n, i in enumerate(program.instructions):
@@ -84,7 +87,7 @@ class IntegerNetwork(nn.Module):
 
     @torch.no_grad()
     def run(self, values: Mapping[int, Any]) -> dict[int, Any]:
-        """Values of the program that are given, which stay as they are -> those, the ones to keep and the output."""
+        """Values of the program that are given -> those that are not spent, the ones to keep and the output."""
         known = {number: value.to(self._device) for number, value in values.items()}
         for step, inputs, output, copied, done in self._plan:
             operands = [known[i].clone() if i == copied else known[i] for i in inputs]
@@ -95,11 +98,11 @@ class IntegerNetwork(nn.Module):
         return known
 
 
-def _last_uses(program: Program, needed: Iterable[int]) -> dict[int, int]:
+def _last_uses(program: Program, needed: Iterable[int], *, spent: bool) -> dict[int, int]:
     """Value -> position of the last instruction that reads it; beyond the program for those that are needed later."""
     made = {i.output for i in program.instructions}
     last = {value: n for n, i in enumerate(program.instructions) for value in i.inputs}
-    given = last.keys() - made
+    given = set() if spent else last.keys() - made
     return last | dict.fromkeys((*needed, *given), len(program.instructions))
 
 

@@ -1,6 +1,6 @@
 """Networks that differ from a reference in some layers, run from there on."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -56,8 +56,8 @@ class Reference:
         self.code_bytes = self._engine.code_type.itemsize
         self._lowering = Lowering(stitched, self._engine)
         self._program, self._output = self._lowering.run()
-        calls = stitched.graph.find_nodes(op="call_module")
-        modules = {node: stitched.get_submodule(str(node.target)) for node in calls}
+        self._reads = [(node, node.all_input_nodes) for node in stitched.graph.nodes]
+        modules = {node: module for node, _ in self._reads if (module := self._lowering.is_.module(node))}
         self._nodes = [node for node, module in modules.items() if isinstance(module, ActivationQuantizer)]
         self._own = {node: module for node, module in modules.items() if node in self._nodes or integer_weight(module)}
         self._codes = [codes for node in self._nodes if (codes := self._lowering.codes(node))]
@@ -76,12 +76,11 @@ class Reference:
         Args:
             stitched: from `rlcompress.candidates.Candidates.stitch_locally`, which shares what is equal.
         """
-        modules = dict(stitched.named_modules())
-        own = {node for node, module in self._own.items() if modules[str(node.target)] is not module}
-        following = _following(own, stitched.graph)
-        known = [node for node in self._nodes if node not in following]
-        lowering = Lowering(stitched, self._engine, self._lowering, known)
-        for joint in range(self._last_made_of(own, stitched.graph), len(self._nodes)):
+        lowering = Lowering(stitched, self._engine, self._lowering)
+        own = {node for node, module in self._own.items() if lowering.is_.module(node) is not module}
+        following = self._following(own)
+        lowering.take(node for node in self._nodes if node not in following)
+        for joint in range(self._last_made_of(own), len(self._nodes)):
             stands = self._standing(lowering, joint)
             if stands:
                 self._engine.finish()
@@ -108,28 +107,34 @@ class Reference:
         if networks[0].joint == len(self._nodes):
             return of_all(self._output)
         rest = self._behind(networks[0].joint)
-        joined = {value: _cat(of_all(value)) for value in rest.reads}
+        joined = {value: torch.cat(of_all(value)) for value in rest.reads}
         return list(rest.network.run(joined)[self._output].chunk(len(networks)))
 
-    def _last_made_of(self, changed: set[fx.Node], graph: fx.Graph) -> int:
+    def _following(self, changed: set[fx.Node], ends: Collection[fx.Node] = ()) -> set[fx.Node]:
+        """Some nodes and all that depend on them, but for what does so by way of certain ends alone."""
+        found = set(changed)
+        for node, reads in self._reads:
+            if any(part in found and part not in ends for part in reads):
+                found.add(node)
+        return found
+
+    def _last_made_of(self, changed: set[fx.Node]) -> int:
         """Position of the last stored tensor that some nodes have a direct part in; beyond all if the output is one."""
-        reached, stored = set(changed), set(self._nodes) - changed
-        for node in graph.nodes:
-            if any(part in reached and part not in stored for part in node.all_input_nodes):
-                reached.add(node)
-        if any(node.op == "output" for node in reached):
+        made = self._following(changed, set(self._nodes) - changed)
+        if any(node.op == "output" for node in made):
             return len(self._nodes)
-        return max((position for position, node in enumerate(self._nodes) if node in reached), default=0)
+        return max((position for position, node in enumerate(self._nodes) if node in made), default=0)
 
     def _standing(self, lowering: Lowering, joint: int) -> dict[int, int] | None:
-        """Values of another network that stand for the reference's behind a joint; None where they mean other things."""
+        """What stands for the values that are read behind a joint; None where something means another thing."""
         stands: dict[int, int] = {}
         reads = self._behind(joint).reads
         for node, own in zip(self._nodes[: joint + 1], self._codes, strict=False):
             codes = lowering.codes(node)
-            if own.value in reads and codes is not None:
-                if meaning(codes) != meaning(own) or stands.setdefault(own.value, codes.value) != codes.value:
-                    return None
+            if codes is None or own.value not in reads:
+                continue
+            if meaning(codes) != meaning(own) or stands.setdefault(own.value, codes.value) != codes.value:
+                return None
         return stands
 
     def _rest(self, joint: int) -> _Rest:
@@ -140,17 +145,5 @@ class Reference:
                 instructions.append(instruction)
                 needed.update(instruction.inputs)
         program = Program(instructions[::-1], self._program.values)
-        return _Rest(IntegerNetwork(program, self._output, self._engine), frozenset(needed & at_hand))
-
-
-def _following(changed: Iterable[fx.Node], graph: fx.Graph) -> set[fx.Node]:
-    """Some nodes and all that depend on them."""
-    found = set(changed)
-    for node in graph.nodes:
-        if not found.isdisjoint(node.all_input_nodes):
-            found.add(node)
-    return found
-
-
-def _cat(tensors: Sequence[Tensor]) -> Tensor:
-    return tensors[0] if len(tensors) == 1 else torch.cat(list(tensors))
+        network = IntegerNetwork(program, self._output, self._engine, spent=True)
+        return _Rest(network, frozenset(needed & at_hand))

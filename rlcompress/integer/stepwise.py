@@ -81,7 +81,7 @@ class Stepwise:
     @torch.no_grad()
     def _next(self) -> Lowering:
         """What emits that which is not settled."""
-        return Lowering(self._stitched, self._engine, self._lowering, self._settled)
+        return Lowering(self._stitched, self._engine, self._lowering).take(self._settled)
 
     def _run(self, network: IntegerNetwork, output: int) -> Iterator[Tensor]:
         for values in self._values:

@@ -22,6 +22,7 @@ _REFERENCE_BITS = 8
 _SHARED_BY = 4.0  # bits whose errors say who causes the reference's; clear of the noise of rounding
 _KEEP_RATIOS = (0.8, 0.6, 0.4, 0.2)
 _PLAIN = LayerChoice()
+_BATCHES = 2  # that so many networks are run together on at most
 _PREPARED, _PREPARED_BYTES = 32, 20_000_000  # networks before they are run, which takes half the time of one by one
 
 Change = tuple[int, str, float]
@@ -86,13 +87,14 @@ def measure_sensitivity(
             dense = torch.cat([bank.network.graph(batch) for batch in _batches(chunk)])
         kept, outputs = zip(*map(reference.run, _batches(chunk, reference.code_bytes)), strict=True)
         own += _distances(torch.cat(outputs), dense)
-        at_once = max(1, images_at_once(images[0].numel(), reference.code_bytes) // max(map(len, outputs)))
+        at_once = max(1, _BATCHES * images_at_once(images[0].numel(), reference.code_bytes) // max(map(len, outputs)))
         done = number * len(changes)
         for start in range(0, len(changes), prepared):
             choices = (_choices(bank, space, change) for change in changes[start : start + prepared])
             networks = [reference.changed(bank.stitch_locally(of)) for of in choices]
             for group in _of_one_joint(networks, at_once):
-                batches = zip(*(reference.outputs([networks[i] for i in group], values) for values in kept), strict=True)
+                together = [networks[i] for i in group]
+                batches = zip(*(reference.outputs(together, values) for values in kept), strict=True)
                 for i, logits in zip(group, map(torch.cat, batches), strict=True):
                     changed[start + i] += _distances(logits, dense)
                 done += len(group)
