@@ -56,13 +56,13 @@ def test_freed_memory_goes_back_although_something_beside_it_stays() -> None:
             "import gc, torch",
             "from pathlib import Path",
             "from rlcompress.memory import return_freed_memory",
-            "return_freed_memory()",
             "rss = lambda: int(Path('/proc/self/statm').read_text().split()[1]) * 4096",
             "before = rss()",
             "kept = [(torch.zeros(10**6), torch.zeros(100))[1] for _ in range(100)]",
             "pairs = [(torch.zeros(10**6), torch.zeros(100)) for _ in range(100)]",
             "kept += [small for _, small in pairs]",
             "del pairs",
+            "return_freed_memory()",
             "print(rss() - before)",
         )
     )

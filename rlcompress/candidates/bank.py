@@ -39,7 +39,7 @@ from rlcompress.compensation import (
     visit_inputs,
 )
 from rlcompress.errors import RunError
-from rlcompress.memory import MemoryShares
+from rlcompress.memory import MemoryShares, return_freed_memory
 from rlcompress.network.layers import WeightedLayer, bias_of, weighted
 from rlcompress.network.trace import TracedNetwork
 from rlcompress.pruning import CRITERIA, NEED_GRADIENTS, Reader, filter_classes, removal_order, voted
@@ -74,7 +74,8 @@ class Candidates:
         range_norm: exponent of the error that activation ranges make least, see `fit_ranges`.
         correction: ``paired`` runs every stitched network on the correction images; ``local`` runs nothing and takes
             what each layer does to its own outputs from its inputs' moments, see `docs/results.md`.
-        memory: bounds of the compressed layers and finished networks that are kept.
+        memory: bounds of the compressed layers and finished networks that are kept; None for some that suit most
+            machines. With bounds, freed memory goes back to the system whenever something was made that is kept.
         cache: folder in which Hessians and compressed layers are kept for other runs, see `BankStore`; None for none.
             Everything is the same with it and without it.
 
@@ -149,15 +150,20 @@ class Candidates:
         self._ranges = {name: fit_ranges(stored[f"values {name}"], widths, range_norm) for name in set(reads.values())}
         self.densities = {layer: float(stored[f"density {name}"]) for layer, name in reads.items()}
         """Layer name -> share of nonzero inputs on the calibration images."""
-        self._scores = Memo(self._filter_scores)
-        self._removed = Memo(self._removed_classes)
-        memory = memory or MemoryShares()
+        self._scores, self._removed = Memo(self._filter_scores), Memo(self._removed_classes)
+        self._bounded, memory = memory is not None, memory or MemoryShares()
         self._weights = Memo(self._compress, memory.bank, _stored_bytes)
         self._corrected = Memo(self._correct, memory.bank // _CORRECTED_SHARE, _module_bytes)
         self._quantizer = Memo(self._quantizer_of)
         self._finals = Memo(self._finish, memory.finals, _module_bytes)
         self.on_step: OnStep | None = None
         """Called with (steps done, steps in all) of learned rounding."""
+        self._settle()
+
+    def _settle(self) -> None:
+        """Something was made that is kept."""
+        if self._bounded:
+            return_freed_memory()
 
     def kept(self, key: Key, compute: Callable[[], Mapping[str, Tensor]]) -> dict[str, Tensor]:
         """What ``compute`` gives for this network, images and settings, from the cache where that has it."""
@@ -279,7 +285,11 @@ class Candidates:
         return self._finals(*choices.items())
 
     def _finish(self, *entries: tuple[str, LayerChoice]) -> fx.GraphModule:
-        choices = dict(entries)
+        network = self._finished(dict(entries))
+        self._settle()
+        return network
+
+    def _finished(self, choices: Mapping[str, LayerChoice]) -> fx.GraphModule:
         if self.repair == "none":
             return self.stitch_locally(choices)
         paired, finisher = self._paired(choices), self._finisher
@@ -359,6 +369,7 @@ class Candidates:
             return _packed(weights)
 
         tensors = self.kept([layer, quantizer, *widths, *astuple(pruning), *sorted(removed)], compute)
+        self._settle()
         return {bits: QuantizedWeight(tensors[f"codes {bits}"], tensors[f"scale {bits}"]) for bits in widths}
 
     def _live(self, layer: str, removed: frozenset[int]) -> tuple[Tensor, Tensor]:

@@ -24,6 +24,7 @@ _BATCH_VALUES = 8_000_000  # stored activations a step, which bound its memory
 _BATCH = (4, 32)  # least and most images a step
 _RATES = {"position": 2e-2, "scale": 1e-3, "bias": 3e-3, "range": 1e-2}  # of Adam; scales and ranges as logarithms
 _REACH = 8
+_CROP = 64  # pixels a side that are looked at of an image, where outputs are pixels
 _BETAS = (0.9, 0.99)
 _TINY = torch.finfo(torch.float32).tiny
 
@@ -56,7 +57,8 @@ def learn_rounding(
     groups = [{"params": parameters, "lr": _RATES[kind]} for kind, parameters in student.parameters().items()]
     optimizer = torch.optim.Adam(groups, betas=_BETAS)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda i: 0.5 * (1.0 + math.cos(math.pi * i / steps)))
-    for i, batch in enumerate(_batches(images, steps, _batch_size(teacher, images))):
+    seen = _seen(teacher, images[:1])
+    for i, batch in enumerate(_batches(images, steps, _batch_size(teacher, images, seen), seen)):
         with torch.no_grad():
             wanted = teacher(batch, {})
         loss = distance(student(batch), wanted)
@@ -77,31 +79,47 @@ def distance(have: list[Tensor], wanted: list[Tensor]) -> Tensor:
     return errors[-1] + errors.mean()
 
 
-def _batch_size(teacher: Watched, images: Tensor) -> int:
+@torch.no_grad()
+def _seen(teacher: Watched, image: Tensor) -> tuple[int, int]:
+    """Height and width of what is learned from at a time: an image [1, C, H, W], or a crop where outputs are pixels."""
+    height, width = image.shape[2:]
+    crop = min(height, _CROP), min(width, _CROP)
+    if crop == (height, width):
+        return crop
+    try:
+        whole, part = (teacher(x, {})[-1].shape for x in (image, image[:, :, : crop[0], : crop[1]]))
+    except RuntimeError:  # sizes are written into the network
+        return height, width
+    pixels = len(whole) == 4 and whole[2] * crop[0] == part[2] * height and whole[3] * crop[1] == part[3] * width
+    return crop if pixels else (height, width)
+
+
+def _batch_size(teacher: Watched, images: Tensor, seen: tuple[int, int]) -> int:
     with torch.no_grad():
-        values = sum(tensor.numel() for tensor in teacher(images[:1], {}))
+        values = sum(tensor.numel() for tensor in teacher(images[:1, :, : seen[0], : seen[1]], {}))
     least, most = _BATCH
     return min(len(images), max(least, min(most, _BATCH_VALUES // values)))
 
 
-def _batches(images: Tensor, steps: int, size: int) -> Iterator[Tensor]:
+def _batches(images: Tensor, steps: int, size: int, seen: tuple[int, int]) -> Iterator[Tensor]:
     """Batches from one random order of the images after the other, shifted and mirrored; the same at every call."""
     generator = torch.Generator().manual_seed(0)
     left = torch.empty(0, dtype=torch.int64)
     for _ in range(steps):
         if len(left) < size:
             left = torch.randperm(len(images), generator=generator)
-        yield _moved(images[left[:size]], generator).contiguous(memory_format=torch.channels_last)
+        yield _moved(images[left[:size]], seen, generator).contiguous(memory_format=torch.channels_last)
         left = left[size:]
 
 
-def _moved(images: Tensor, generator: torch.Generator) -> Tensor:
-    """Images shifted together by up to an eighth of their size and perhaps mirrored.
+def _moved(images: Tensor, seen: tuple[int, int], generator: torch.Generator) -> Tensor:
+    """Images shifted together by up to an eighth of their size, or crops from one place of them, perhaps mirrored.
 
     The dense network says itself what it makes of them, so that few images go a longer way.
     """
     height, width = images.shape[2:]
-    reach = min(height, width) // _REACH
-    down, across, mirrored = (int(torch.randint(n, (), generator=generator)) for n in (2 * reach + 1,) * 2 + (2,))
+    reach = min(height, width) // _REACH if seen == (height, width) else 0
+    places = (height + 2 * reach - seen[0] + 1, width + 2 * reach - seen[1] + 1, 2)
+    down, across, mirrored = (int(torch.randint(n, (), generator=generator)) for n in places)
     padded = F.pad(images.flip(3) if mirrored else images, (reach,) * 4, mode="reflect")
-    return padded[:, :, down : down + height, across : across + width]
+    return padded[:, :, down : down + seen[0], across : across + seen[1]]

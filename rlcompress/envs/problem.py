@@ -22,7 +22,7 @@ from rlcompress.errors import RunError
 from rlcompress.evaluation import Evaluator, FinalScorer, Score, Scorer, Selection, best_of, likely_drops, metric_of
 from rlcompress.hw_models import DEFAULT_HARDWARE, BatchCost, HardwareModel
 from rlcompress.integer import IntegerNetwork, lower
-from rlcompress.memory import MemoryShares, return_freed_memory
+from rlcompress.memory import MemoryShares
 from rlcompress.network.cards import NetworkCard
 from rlcompress.network.trace import TracedNetwork
 from rlcompress.planning import (
@@ -135,8 +135,6 @@ class Problem:
         if workers > 1:
             check_can_go((network, metric_of(card.metric)))
         index_bits = _index_bits(hardware, settings)
-        if settings.memory is not None:
-            return_freed_memory()
         memory = memory_shares(network, data, settings.memory, settings.repair, workers)
         network = network.with_round_to(settings.round_to or hardware.description.round_to)
         calibration = calibration_images(
@@ -144,7 +142,7 @@ class Problem:
         )
         bank = Candidates(
             network, calibration, learning=partial(data.learning, card.mean, card.std), repair=settings.repair,
-            correction=settings.correction, memory=memory, cache=settings.cache,
+            correction=settings.correction, memory=memory if settings.memory else None, cache=settings.cache,
         )  # fmt: skip
         unseen = _unseen(calibration[bank.hessian_images :], data.search, card)
         del calibration
@@ -236,8 +234,7 @@ class Problem:
     def _workers_for(
         self, function: Callable[[dict[str, LayerChoice]], _Result]
     ) -> WorkerPool[dict[str, LayerChoice], _Result]:
-        prepare = None if self.settings.memory is None else return_freed_memory
-        return WorkerPool(function, self.workers, prepare=prepare)
+        return WorkerPool(function, self.workers)
 
     def close(self) -> None:
         """End the workers; another batch would start them again."""

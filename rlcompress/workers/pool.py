@@ -46,7 +46,6 @@ class WorkerPool(Generic[Item, Result]):
         workers: how many processes.
         patience_s: a worker that takes longer for an item counts as hung.
         folder: where the file is made; the system's temporary folder by default.
-        prepare: function of a module, called in each process before anything else.
 
     Raises:
         WorkerError: there is less than one worker.
@@ -59,12 +58,10 @@ class WorkerPool(Generic[Item, Result]):
         *,
         patience_s: float = 600.0,
         folder: Path | None = None,
-        prepare: Callable[[], None] | None = None,
     ) -> None:
         if workers < 1:
             raise WorkerError(f"workers must be at least 1, got {workers}")
         self._function, self._count, self._patience_s, self._parent = function, workers, patience_s, folder
-        self._prepare = prepare
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._workers: list[_Worker] = []
 
@@ -154,7 +151,7 @@ class WorkerPool(Generic[Item, Result]):
             write_mapped(self._function, Path(self._folder.name))
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
-        process = context.Process(target=_work, args=(theirs, self._folder.name, self._prepare), daemon=True)
+        process = context.Process(target=_work, args=(theirs, self._folder.name), daemon=True)
         process.start()
         theirs.close()
         self._workers.append(_Worker(process, ours))
@@ -173,18 +170,16 @@ class WorkerPool(Generic[Item, Result]):
             self._workers.remove(worker)
 
 
-def _work(pipe: Connection, folder: str, prepare: Callable[[], None] | None) -> None:
+def _work(pipe: Connection, folder: str) -> None:
     """What a worker does: answer items until the pipe is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     from rlcompress.threads import one_thread
 
     with one_thread():
-        _answer(pipe, folder, prepare)
+        _answer(pipe, folder)
 
 
-def _answer(pipe: Connection, folder: str, prepare: Callable[[], None] | None) -> None:
-    if prepare is not None:
-        prepare()
+def _answer(pipe: Connection, folder: str) -> None:
     try:
         function = read_mapped(Path(folder))
     except Exception as error:  # the user's own modules may fail here
