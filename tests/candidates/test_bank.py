@@ -7,6 +7,7 @@ from rlcompress.candidates import Candidates, final
 from rlcompress.compensation import output_moments, refit
 from rlcompress.errors import DataError, NetworkError, PolicyError, RunError
 from rlcompress.integer import lower
+from rlcompress.memory import MemoryShares
 from rlcompress.network.trace import trace
 from rlcompress.pruning import CRITERIA
 from rlcompress.quantization import ActivationQuantizer
@@ -386,3 +387,19 @@ def test_ranges_are_those_of_all_calibration_images():
     of_dark, of_mixed = (Candidates(network, x, correction_images=4).range(first, 8) for x in (dark, mixed))
     assert of_dark.zero_point == 0
     assert of_mixed.zero_point > 200
+
+
+def test_freed_memory_goes_back_when_something_is_kept_and_memory_is_bounded(monkeypatch):
+    given_back = []
+    monkeypatch.setattr("rlcompress.candidates.bank.return_freed_memory", lambda: given_back.append(1))
+    network = trace(OptionAResNet(), torch.zeros(1, *SHAPE))
+    free = Candidates(network, X)
+    free.final(dict.fromkeys(network.layers, LayerChoice()))
+    assert not given_back
+    bounded = Candidates(network, X, memory=MemoryShares())
+    made = len(given_back)
+    assert made == 1
+    bounded.stitch(dict.fromkeys(network.layers, LayerChoice()))
+    assert len(given_back) == made + len(network.layers)
+    bounded.final(dict.fromkeys(network.layers, LayerChoice()))
+    assert len(given_back) == made + len(network.layers) + 1
