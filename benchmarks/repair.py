@@ -21,7 +21,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rlcompress.candidates import TIERS, Candidates, calibration_images
+from rlcompress.candidates import Candidates, calibration_images
 from rlcompress.candidates.layer import DenseLayer, Pruning, compress
 from rlcompress.candidates.template import quantizable
 from rlcompress.compensation import input_hessians
@@ -159,7 +159,7 @@ def main() -> None:
     parser.add_argument("--defaults", action="store_true", help="what each default of the repair is worth")
     parser.add_argument("--speed", action="store_true", help="time and memory of the bank")
     parser.add_argument("--settings", nargs="+", choices=SETTINGS, default=list(SETTINGS))
-    parser.add_argument("--tiers", nargs="+", choices=TIERS, default=["t0", "t1", "t2"])
+    parser.add_argument("--tiers", nargs="+", default=["t0", "t1", "t2"], help="such as t1 t2 t2:1800")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     module, card = build(arguments.network, arguments.weights)

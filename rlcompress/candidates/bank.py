@@ -23,7 +23,7 @@ from rlcompress.candidates.memo import Memo
 from rlcompress.candidates.samples import stored_samples
 from rlcompress.candidates.store import BankStore, Key
 from rlcompress.candidates.template import lean_copy, quantizable, quantizer_name, with_modules
-from rlcompress.candidates.tiers import check_tier
+from rlcompress.candidates.tiers import check_tier, learning_steps
 from rlcompress.compensation import (
     InputHessians,
     InputMeans,
@@ -67,7 +67,7 @@ class Candidates:
         network: the traced network.
         calibration: unlabelled normalised images [N, C, H, W] of the training set.
         learning: gives further ones for learned rounding, or None; called by tier ``t2`` alone.
-        repair: tier of `final`, see `rlcompress.candidates.TIERS`.
+        repair: tier of `final`, see `rlcompress.candidates.check_tier`.
         criterion: name of the importance criterion of choices that name none, see `rlcompress.pruning.CRITERIA`.
         hessian_images: how many calibration images the compensation looks at.
         correction_images: how many calibration images the BatchNorm correction looks at.
@@ -109,7 +109,7 @@ class Candidates:
         if correction not in CORRECTIONS:
             raise RunError(f"unknown correction {correction!r}; choose from {', '.join(CORRECTIONS)}")
         self.network = network
-        self.repair = repair
+        self.repair, self._steps = repair, learning_steps(repair)
         self._criterion = criterion
         self._correction = correction
         self._template = quantizable(network)
@@ -141,8 +141,8 @@ class Candidates:
         }
         refitted_to = refit_images(self._template, network.layers)
         most = finishing_images(refitted_to)
-        finishing = _joined(calibration, learning()) if repair == "t2" else calibration[:most].clone()
-        self.learning_images = len(finishing) if repair == "t2" else 0
+        finishing = _joined(calibration, learning()) if self._steps else calibration[:most].clone()
+        self.learning_images = len(finishing) if self._steps else 0
         """How many images learned rounding looks at."""
         self._finisher = Finisher(self._template, finishing, refitted_to, self._moments, correction_images)
         reads, widths = network.reads, (*_WIDTHS["uniform"], REFERENCE_BITS)
@@ -294,10 +294,10 @@ class Candidates:
             return self.stitch_locally(choices)
         paired, finisher = self._paired(choices), self._finisher
         fitted = finisher.tuned(finisher.refitted(paired, self._all_rounded(choices, paired)))
-        if self.repair != "t2":
+        if self._steps == 0:
             return fitted
         tuned = finisher.tuned(paired)  # from the refitted weights learning ends no better
-        return finisher.learned(tuned, self._all_rounded(choices, tuned), fitted, self.on_step)
+        return finisher.learned(tuned, self._all_rounded(choices, tuned), fitted, self._steps, self.on_step)
 
     def _all_rounded(self, choices: Mapping[str, LayerChoice], network: fx.GraphModule) -> dict[str, RoundedLayer]:
         """Where a further fit of a network's layers starts, but for those whose weights are clustered."""

@@ -29,7 +29,6 @@ TUNING_IMAGES = 256
 _MOST_BYTES = 128_000_000  # of a stored tensor while ranges are tuned, which leaves fewer images of a large one
 _REFIT_BYTES = 300_000_000  # of values between two layers while weights are refitted
 _HELD_OUT = 8  # one in so many images is not learned from
-_LEARNING_STEPS = 600
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,11 +64,16 @@ class Finisher:
         )
 
     def learned(
-        self, network: fx.GraphModule, layers: Mapping[str, RoundedLayer], rival: fx.GraphModule, on_step: OnStep | None
+        self,
+        network: fx.GraphModule,
+        layers: Mapping[str, RoundedLayer],
+        rival: fx.GraphModule,
+        steps: int,
+        on_step: OnStep | None,
     ) -> fx.GraphModule:
         """A network with learned rounding, or as it is, or another of the same policy, whichever is best."""
         return self._bettered(
-            network, lambda it, images: learn_rounding(it, self.dense, layers, images, _LEARNING_STEPS, on_step), rival
+            network, lambda it, images: learn_rounding(it, self.dense, layers, images, steps, on_step), rival
         )
 
     def _bettered(

@@ -1,5 +1,6 @@
 """The tiers of repair, by what they look at and what they take."""
 
+import re
 from collections.abc import Callable
 
 from torch import Tensor
@@ -18,14 +19,38 @@ TIERS = {
 """Name on the command line -> what it is."""
 
 
+_STEPS = 600  # of learned rounding
+_TIER = re.compile(r"(?P<name>[a-z0-9]+)(?::(?P<steps>[1-9][0-9]{0,5}))?")
+
+
 def check_tier(repair: str) -> None:
-    """Check the name of a tier.
+    """Check a tier: a name of `TIERS`, or ``t2:1800`` for another number of steps of learned rounding than 600.
 
     Raises:
         RunError: it is unknown.
     """
-    if repair not in TIERS:
-        raise RunError(f"unknown repair {repair!r}; choose from {', '.join(TIERS)}")
+    match = _TIER.fullmatch(repair)
+    if match is None or match["name"] not in TIERS or (match["steps"] and match["name"] != "t2"):
+        raise RunError(f"unknown repair {repair!r}; choose from {', '.join(TIERS)}, or t2:STEPS such as t2:1800")
+
+
+def tier_name(repair: str) -> str:
+    """The name in `TIERS` of a tier.
+
+    >>> tier_name("t2:1800")
+    't2'
+    """
+    return repair.partition(":")[0]
+
+
+def learning_steps(repair: str) -> int:
+    """Steps of learned rounding that a tier takes a network; 0 where none is learned.
+
+    >>> learning_steps("t1"), learning_steps("t2"), learning_steps("t2:1800")
+    (0, 600, 1800)
+    """
+    name, _, steps = repair.partition(":")
+    return int(steps or _STEPS) if name == "t2" else 0
 
 
 def calibration_images(network: TracedNetwork, repair: str, card: NetworkCard, load: Callable[[], Tensor]) -> Tensor:

@@ -35,9 +35,14 @@ Workers = Annotated[
 ]
 Seed = Annotated[int, typer.Option(help="Same seed, same run.")]
 PolicyRepair = Annotated[
-    str | None, typer.Option("--repair", help="t0, t1 or t2; by default what the policy was searched with.")
+    str | None, typer.Option("--repair", help="t0, t1, t2 or t2:STEPS; by default what the policy was searched with.")
 ]
-Repair = Annotated[str, typer.Option(help="t0 (no data), t1 (closed form) or t2 (and learned rounding at the end).")]
+Repair = Annotated[
+    str,
+    typer.Option(
+        help="t0 (no data), t1 (closed form) or t2 (and learned rounding at the end; t2:1800 for 1,800 steps)."
+    ),
+]
 Memory = Annotated[
     str | None, typer.Option(help="What all processes may take together, such as 4G; refused where it cannot be kept.")
 ]

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from torch import fx
 
+from rlcompress.candidates import learning_steps
 from rlcompress.candidates.final import finishing_images, refit_images, tuning_images
 from rlcompress.compensation import refit_bytes
 from rlcompress.data import DataSplits
@@ -63,7 +64,7 @@ def memory_need(network: TracedNetwork, data: DataSplits, repair: str) -> Memory
     image = math.prod(network.input_shape)
     weights = FLOAT_BYTES * sum(spec.weights for spec in network.layers.values())
     hessians = [_hessian_bytes(spec) for spec in network.layers.values()]
-    learned = repair == "t2"
+    learned = learning_steps(repair) > 0
     refitted_to = refit_images(network.graph, network.layers)
     most = finishing_images(refitted_to)
     kept_images = len(data.calibration) + data.most_learning if learned else min(most, len(data.calibration))

@@ -56,7 +56,7 @@ class ProblemSettings:
         clustering: whether weights of few bits are clustered, as far as the accelerator stores indices.
         round_to: channels that stay are a multiple of it; None for what the accelerator's description asks for.
         score_images: search images that every candidate is scored on.
-        repair: tier of the repair, see `rlcompress.candidates.TIERS`.
+        repair: tier of the repair, see `rlcompress.candidates.check_tier`.
         correction: of the moments of candidates that are scored, see `rlcompress.candidates.CORRECTIONS`.
         cache: folder in which Hessians, compressed layers and sensitivity tables are kept for other runs; results do
             not depend on it.

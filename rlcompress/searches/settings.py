@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Self
 
+from rlcompress.candidates import tier_name
 from rlcompress.envs import ProblemSettings
 from rlcompress.envs.settings import check_known, settings_of
 from rlcompress.errors import RunError
@@ -96,7 +97,7 @@ class SearchSettings:
 
         A candidate gets less repair than a policy that is kept.
         """
-        return _SHARES.get(self.problem.repair, (1.0,))
+        return _SHARES.get(tier_name(self.problem.repair), (1.0,))
 
     @property
     def candidate_goals(self) -> tuple[float, ...]:

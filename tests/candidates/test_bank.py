@@ -222,9 +222,8 @@ def test_images_of_one_colour():
 
 
 @pytest.mark.parametrize("what", ["zero weights", "dead inputs", "dead channels", "tiny weights"])
-def test_damaged_networks_are_finished_without_nan(what, monkeypatch):
-    monkeypatch.setattr("rlcompress.candidates.final._LEARNING_STEPS", 3)
-    bank = Candidates(traced(damaged(what)), X, repair="t2")
+def test_damaged_networks_are_finished_without_nan(what):
+    bank = Candidates(traced(damaged(what)), X, repair="t2:3")
     choices = choices_of(bank, LayerChoice(weight_bits=3, activation_bits=4), fc=LayerChoice())
     assert bank.final(choices)(X).isfinite().all()
 
@@ -261,9 +260,8 @@ def test_equal_filters_make_a_singular_hessian_and_no_nan(criterion):
         assert bank.stitch(choices_of(bank, choice, fc=LayerChoice()))(X).isfinite().all()
 
 
-@pytest.mark.parametrize("repair", ["t1", "t2"])
-def test_two_images_are_finished_without_nan(repair, monkeypatch):
-    monkeypatch.setattr("rlcompress.candidates.final._LEARNING_STEPS", 3)
+@pytest.mark.parametrize("repair", ["t1", "t2:3"])
+def test_two_images_are_finished_without_nan(repair):
     bank = Candidates(traced(InvertedResidual()), X[:2], repair=repair)
     assert bank.final(choices_of(bank, LayerChoice(weight_bits=3, activation_bits=4)))(X).isfinite().all()
 
@@ -360,7 +358,6 @@ def test_unknown_correction():
 
 
 def test_learned_rounding_alone_asks_for_further_images(monkeypatch):
-    monkeypatch.setattr("rlcompress.candidates.final._LEARNING_STEPS", 3)
     seen = []
     learn = final.learn_rounding
     monkeypatch.setattr(final, "learn_rounding", lambda *args: seen.append(args[3]) or learn(*args))
@@ -371,7 +368,7 @@ def test_learned_rounding_alone_asks_for_further_images(monkeypatch):
     network = traced(OptionAResNet())
     Candidates(network, X, learning=never, repair="t1")
     further = torch.randn(len(X), *X.shape[1:], generator=torch.Generator().manual_seed(5))
-    bank = Candidates(network, X, learning=lambda: further, repair="t2")
+    bank = Candidates(network, X, learning=lambda: further, repair="t2:3")
     bank.final({name: LayerChoice(weight_bits=3, activation_bits=4) for name in network.layers})
     (images,) = seen
     held_out = len(range(7, 2 * len(X), 8))

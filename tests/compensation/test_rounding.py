@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from rlcompress.candidates import TIERS, Candidates
+from rlcompress.candidates import TIERS, Candidates, check_tier
 from rlcompress.compensation import RoundedLayer, learn_rounding, output_error
 from rlcompress.compensation.learned import LearnedRange, LearnedWeight, Watched
 from rlcompress.compensation.rounding import _seen, distance
@@ -24,14 +24,9 @@ CHOICES = {
 }
 
 
-@pytest.fixture(autouse=True)
-def _few_steps(monkeypatch):
-    monkeypatch.setattr("rlcompress.candidates.final._LEARNING_STEPS", 20)
-
-
 @pytest.fixture(scope="module", params=[OptionAResNet, InvertedResidual])
 def bank(request):
-    return Candidates(trace(request.param(), torch.zeros(1, *SHAPE)), X, repair="t2")
+    return Candidates(trace(request.param(), torch.zeros(1, *SHAPE)), X, repair="t2:20")
 
 
 def policy(bank, choice):
@@ -99,7 +94,7 @@ def test_the_second_tier_is_not_below_the_first(bank, choice):
 
 def test_the_same_choices_give_the_same_network(bank):
     choices, seen = policy(bank, CHOICES["3 bits"]), []
-    again = Candidates(bank.network, X, repair="t2")
+    again = Candidates(bank.network, X, repair="t2:20")
     again.on_step = lambda i, n: seen.append((i, n))
     final = again.final(choices)
     assert seen == [(i + 1, 20) for i in range(20)]
@@ -109,14 +104,14 @@ def test_the_same_choices_give_the_same_network(bank):
 
 def test_learning_works_where_gradients_are_off(bank):
     choices = policy(bank, CHOICES["3 bits"])
-    again = Candidates(bank.network, X, repair="t2")
+    again = Candidates(bank.network, X, repair="t2:20")
     with torch.no_grad():
         final = again.final(choices)
     assert torch.equal(final(X), bank.final(choices)(X))
 
 
 def test_one_image_is_enough():
-    bank = Candidates(trace(InvertedResidual(), torch.zeros(1, *SHAPE)), X[:1], repair="t2")
+    bank = Candidates(trace(InvertedResidual(), torch.zeros(1, *SHAPE)), X[:1], repair="t2:20")
     assert bank.final(policy(bank, CHOICES["3 bits"]))(X).isfinite().all()
 
 
@@ -171,7 +166,7 @@ class PerPixel(nn.Module):
 
 def test_outputs_that_are_pixels_are_learned_from_crops():
     pixels = images(16, 3, 80, 96)
-    bank = Candidates(trace(PerPixel(), pixels[:1], name="per_pixel"), pixels, repair="t2")
+    bank = Candidates(trace(PerPixel(), pixels[:1], name="per_pixel"), pixels, repair="t2:20")
     assert _seen(Watched(bank.template(), []), pixels[:1]) == (64, 64)
     choices = dict.fromkeys(bank.network.layers, CHOICES["element"])
     network, layers = start(bank, choices)
@@ -189,8 +184,22 @@ def test_whole_images_are_learned_from_where_outputs_are_no_pixels_or_few(networ
 
 
 def test_unknown_tiers_are_refused():
-    with pytest.raises(RunError, match=f"unknown repair 't9'; choose from {', '.join(TIERS)}"):
+    with pytest.raises(RunError, match=f"unknown repair 't9'; choose from {', '.join(TIERS)}, or t2:STEPS such as"):
         Candidates(trace(InvertedResidual(), torch.zeros(1, *SHAPE)), X, repair="t9")
+
+
+def test_a_tier_may_say_how_many_steps_it_takes():
+    bank = Candidates(trace(OptionAResNet(), torch.zeros(1, *SHAPE)), X, repair="t2:3")
+    steps = []
+    bank.on_step = lambda done, of: steps.append((done, of))
+    bank.final(policy(bank, CHOICES["element"]))
+    assert steps == [(1, 3), (2, 3), (3, 3)]
+
+
+@pytest.mark.parametrize("repair", ["t1:600", "t2:0", "t2:", "t2:-1", "t2:fast", "t2 :9", "T2", ""])
+def test_steps_are_for_learned_rounding_and_whole(repair):
+    with pytest.raises(RunError, match=r"^unknown repair '.*'; choose from .*, or t2:STEPS such as t2:1800$"):
+        check_tier(repair)
 
 
 def test_ranges_are_learned(bank):

@@ -5,7 +5,8 @@ from rlcompress.searches import SearchSettings
 
 
 @pytest.mark.parametrize(
-    ("repair", "shares"), [("none", (1.0,)), ("t1", (0.8, 0.7, 0.9)), ("t2", (0.45, 0.36, 0.55, 0.7))]
+    ("repair", "shares"),
+    [("none", (1.0,)), ("t1", (0.8, 0.7, 0.9)), ("t2", (0.45, 0.36, 0.55, 0.7)), ("t2:9", (0.45, 0.36, 0.55, 0.7))],
 )
 def test_candidates_may_lose_more_where_final_networks_lose_less(repair: str, shares: tuple[float, ...]) -> None:
     learned = SearchSettings.of({"max_drop": 1.0, "goals": (0.5,), "repair": repair})
