@@ -4,6 +4,7 @@ import copy
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import astuple
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -56,6 +57,7 @@ from rlcompress.spec import REFERENCE_BITS, LayerChoice
 
 _WIDTHS = {"uniform": (2, 3, 4, 5, 6, 7, 8), "clustered": (2, 3, 4, 5, 6, 7)}  # that are computed together
 _CORRECTED_SHARE = 4  # of the bank's memory that corrected layers take beside it; each has codes of one width
+_Made = TypeVar("_Made")
 CORRECTIONS = ("paired", "local")
 """How stitched networks get the dense network's moments; final ones are always paired."""
 
@@ -158,12 +160,13 @@ class Candidates:
         self._finals = Memo(self._finish, memory.finals, _module_bytes)
         self.on_step: OnStep | None = None
         """Called with (steps done, steps in all) of learned rounding."""
-        self._settle()
+        self._settled(self)
 
-    def _settle(self) -> None:
-        """Something was made that is kept."""
+    def _settled(self, made: _Made) -> _Made:
+        """Something that stays, for which other things were made that do not."""
         if self._bounded:
             return_freed_memory()
+        return made
 
     def kept(self, key: Key, compute: Callable[[], Mapping[str, Tensor]]) -> dict[str, Tensor]:
         """What ``compute`` gives for this network, images and settings, from the cache where that has it."""
@@ -285,19 +288,17 @@ class Candidates:
         return self._finals(*choices.items())
 
     def _finish(self, *entries: tuple[str, LayerChoice]) -> fx.GraphModule:
-        network = self._finished(dict(entries))
-        self._settle()
-        return network
-
-    def _finished(self, choices: Mapping[str, LayerChoice]) -> fx.GraphModule:
+        choices = dict(entries)
         if self.repair == "none":
             return self.stitch_locally(choices)
-        paired, finisher = self._paired(choices), self._finisher
-        fitted = finisher.tuned(finisher.refitted(paired, self._all_rounded(choices, paired)))
+        paired, finisher = self._settled(self._paired(choices)), self._finisher
+        refitted = self._settled(finisher.refitted(paired, self._all_rounded(choices, paired)))
+        fitted = self._settled(finisher.tuned(refitted))
         if self._steps == 0:
             return fitted
-        tuned = finisher.tuned(paired)  # from the refitted weights learning ends no better
-        return finisher.learned(tuned, self._all_rounded(choices, tuned), fitted, self._steps, self.on_step)
+        tuned = self._settled(finisher.tuned(paired))  # from the refitted weights learning ends no better
+        rounded = self._all_rounded(choices, tuned)
+        return self._settled(finisher.learned(tuned, rounded, fitted, self._steps, self.on_step))
 
     def _all_rounded(self, choices: Mapping[str, LayerChoice], network: fx.GraphModule) -> dict[str, RoundedLayer]:
         """Where a further fit of a network's layers starts, but for those whose weights are clustered."""
@@ -368,8 +369,7 @@ class Candidates:
             )  # fmt: skip
             return _packed(weights)
 
-        tensors = self.kept([layer, quantizer, *widths, *astuple(pruning), *sorted(removed)], compute)
-        self._settle()
+        tensors = self._settled(self.kept([layer, quantizer, *widths, *astuple(pruning), *sorted(removed)], compute))
         return {bits: QuantizedWeight(tensors[f"codes {bits}"], tensors[f"scale {bits}"]) for bits in widths}
 
     def _live(self, layer: str, removed: frozenset[int]) -> tuple[Tensor, Tensor]:
