@@ -17,31 +17,37 @@ _PRUNINGS = (
     ("filter", 0.8), ("element", 0.3), ("n:m", 0.25), ("block", 0.5), ("element", 0.2), ("filter", 0.5),
 )  # fmt: skip
 _END_BITS = 8  # of the first and the last layer, as in published tables
-_FIRST_PAIRS = ((8, 8), (6, 6), (5, 5), (4, 4), (6, 5), (5, 6), (5, 4), (4, 5), (8, 4), (4, 8))
+_MORE_BITS = 2  # of what the ends read, where that is not 8
+_FIRST_WIDTHS = (
+    (8, 8, True), (6, 6, True), (5, 5, True), (4, 4, True), (5, 4, True), (4, 5, True), (8, 4, True), (4, 8, True),
+    (5, 5, False), (4, 4, False),
+)  # fmt: skip
+"""Weight bits, activation bits, whether the ends have 8."""
 
 
 def uniform(problem: Problem, settings: SearchSettings, watch: Watch) -> None:
-    """Policies with equal choices in every layer, but that the first and the last have 8 bits.
+    """Policies with equal choices in every layer but the ends.
 
-    The first ten pairs of weight and activation bits come with every pruning (eight prunings are 80 evaluations), then
-    all other pairs.
+    The first and the last layer have 8 bits, or the same weight bits as the others and two activation bits more. The
+    first ten widths come with every pruning (eight prunings are 80 evaluations), then all others.
     """
     propose_all(problem, _uniform(problem.space), "uniform", AT_A_TIME)
 
 
 def _uniform(space: ChoiceSpace) -> Iterator[ChoiceBatch]:
     bits = range(space.min_bits, space.max_bits + 1)
-    first = [pair for pair in _FIRST_PAIRS if pair[0] in bits and pair[1] in bits]
-    rest = [pair for pair in product(reversed(bits), reversed(bits)) if pair not in first]
-    for pairs in (first, rest):
+    first = [widths for widths in _FIRST_WIDTHS if widths[0] in bits and widths[1] in bits]
+    every = product(reversed(bits), reversed(bits), (True, False))
+    for some in (first, [widths for widths in every if widths not in first]):
         for name, keep in _PRUNINGS:
             if name not in space.granularities:
                 continue
-            for weight_bits, activation_bits in pairs:
+            for weight_bits, activation_bits, wide in some:
                 policy = space.uniform(weight_bits)
                 policy.granularity[:], policy.keep_ratio[:] = GRANULARITIES.index(name), keep
                 policy.activation_bits[:] = activation_bits
-                policy.weight_bits[:, space.ends] = policy.activation_bits[:, space.reader[space.ends]] = _END_BITS
+                ends = (_END_BITS,) * 2 if wide else (weight_bits, min(_END_BITS, activation_bits + _MORE_BITS))
+                policy.weight_bits[:, space.ends], policy.activation_bits[:, space.reader[space.ends]] = ends
                 yield space.snapped(policy)
 
 
