@@ -174,19 +174,30 @@ def test_every_goal_gets_its_policy(digits: Digits, tmp_path: Path) -> None:
         assert steps[-1][0] == steps[-1][1], "and is full in the end"
 
 
-@pytest.mark.parametrize(("agent", "least"), [("uniform", 8), ("random", 5)])
-def test_ends_keep_8_bits_in_uniform_settings_and_as_many_as_are_asked_for_in_others(
-    digits: Digits, tmp_path: Path, agent: str, least: int
-) -> None:
+def _widths(folder: Path) -> list[list[tuple[int, int]]]:
+    """Weight and activation bits of every layer of every evaluated policy."""
+    choices = (json.loads(line)["choices"].values() for line in (folder / "history.jsonl").read_text().splitlines())
+    return [[(of["weight_bits"], of["activation_bits"]) for of in policy] for policy in choices]
+
+
+def test_ends_have_as_many_bits_as_are_asked_for(digits: Digits, tmp_path: Path) -> None:
     problem = ProblemSettings(granularities=("none",), score_images=100, end_bits=5)
-    _run(digits, tmp_path / "run", agent=agent, evaluations=8, max_drop=100.0, problem=problem)
-    inner, ends = set(), set()
-    for line in (tmp_path / "run" / "history.jsonl").read_text().splitlines():
-        first, *others, last = json.loads(line)["choices"].values()
-        inner |= {of[key] for of in others for key in ("weight_bits", "activation_bits")}
-        ends |= {of[key] for of in (first, last) for key in ("weight_bits", "activation_bits")}
-    assert min(ends) == least
-    assert min(inner) < least
+    _run(digits, tmp_path / "run", agent="random", evaluations=8, max_drop=100.0, problem=problem)
+    policies = _widths(tmp_path / "run")
+    assert min(min(*policy[0], *policy[-1]) for policy in policies) == 5
+    assert min(min(widths) for policy in policies for widths in policy) < 5
+
+
+def test_ends_of_uniform_settings_have_8_bits_or_little_more_than_the_others(digits: Digits, tmp_path: Path) -> None:
+    problem = ProblemSettings(granularities=("none",), score_images=100)
+    _run(digits, tmp_path / "run", agent="uniform", evaluations=10, max_drop=100.0, problem=problem)
+    policies = _widths(tmp_path / "run")
+    assert all(len(set(inner)) == 1 for _, *inner, _ in policies)
+    assert [(policy[0], policy[-1]) for policy in policies[:-2]] == [((8, 8), (8, 8))] * 8
+    assert [(policy[0], policy[1], policy[-1]) for policy in policies[-2:]] == [
+        ((5, 7), (5, 5), (5, 7)),
+        ((4, 6), (4, 4), (4, 6)),
+    ]
 
 
 def test_a_search_that_meets_no_goal_leaves_the_nearest(digits: Digits, tmp_path: Path) -> None:
