@@ -30,6 +30,7 @@ def history(problem: Problem, out: Path, workers: int, count: int = 64) -> str:
     return (out / "history.jsonl").read_text()
 
 
+@pytest.mark.slow
 def test_history_on_digits(digits: Digits, tmp_path: Path) -> None:
     problem = digits.problem(score_images=100)
     one = history(problem, tmp_path / "one", 1)

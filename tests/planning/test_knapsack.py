@@ -26,6 +26,7 @@ def additive(space, seed):
     return cost, lambda batch: proxy.predict(batch) * 1e3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 def test_plans_are_the_best_of_all_policies_where_costs_add_up(seed):
     space = ChoiceSpace(CHAIN, granularities=("element",), min_bits=4, max_bits=6, min_keep_ratio=0.8)

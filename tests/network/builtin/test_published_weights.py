@@ -12,7 +12,7 @@ slow = pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "file", "published"),
     [
-        ("mlperf_tiny_resnet8", "cifar10_resnet8_mlperftiny", 87.21),
+        pytest.param("mlperf_tiny_resnet8", "cifar10_resnet8_mlperftiny", 87.21, marks=slow),
         pytest.param("cifar_resnet20", "cifar10_resnet20_akamaster", 91.73, marks=slow),
         pytest.param("cifar_resnet56", "cifar10_resnet56_akamaster", 93.39, marks=slow),
         pytest.param("cifar_resnet8_stem64", "cifar10_resnet8_stem64_karanchahal", 89.58, marks=slow),
