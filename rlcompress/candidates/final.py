@@ -2,8 +2,9 @@
 
 import copy
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor, fx
@@ -52,10 +53,10 @@ class Finisher:
     @torch.no_grad()
     def tuned(self, network: fx.GraphModule) -> fx.GraphModule:
         """A network with its activation ranges tuned on the outputs, which come no farther from the dense ones."""
-        images = self.images[: tuning_images(self._largest)]
-        stepwise, target = Stepwise(network, _batches(images, _code_bytes())), self._target(images)
-        tune_ranges(stepwise.quantizers, lambda: _error_of(stepwise.outputs(), target), stepwise.settle)
-        return min(network, self._matched(network), key=self._error(images))
+        judge = self._tuning
+        stepwise = Stepwise(network, _batches(judge.images, _code_bytes()))
+        tune_ranges(stepwise.quantizers, lambda: judge.error_of(stepwise.outputs()), stepwise.settle)
+        return min(network, self._matched(network), key=judge.error)
 
     def refitted(self, network: fx.GraphModule, layers: Mapping[str, RoundedLayer]) -> fx.GraphModule:
         """A network with its weights fitted once more in sequence, or as it is where that does not help."""
@@ -84,11 +85,9 @@ class Finisher:
         What comes nearest to the dense network on images that the change did not see; those of a set that is too small
         to hold some out serve for both.
         """
-        held = torch.arange(len(self.images)) % _HELD_OUT == _HELD_OUT - 1
-        learning, judging = (self.images[~held], self.images[held]) if held.sum() > 1 else (self.images, self.images)
         candidate = copy.deepcopy(network)
-        change(candidate, learning)
-        return min(network, *rivals, candidate, self._matched(candidate), key=self._error(judging))
+        change(candidate, self._learning)
+        return min(network, *rivals, candidate, self._matched(candidate), key=self._held_out.error)
 
     def _matched(self, network: fx.GraphModule) -> fx.GraphModule:
         """A copy with its moments corrected once more."""
@@ -96,15 +95,20 @@ class Finisher:
         match_moments(matched, self.moments, self.images[: self.matched].contiguous(memory_format=torch.channels_last))
         return matched
 
-    @torch.no_grad()
-    def _error(self, images: Tensor) -> Callable[[fx.GraphModule], float]:
-        """Compressed network -> mean squared error of what it gives in integers against the dense network's outputs."""
-        target = self._target(images)
-        return lambda network: _error_of(map(lower(network), _batches(images, _code_bytes())), target)
+    @cached_property
+    def _tuning(self) -> "_Judge":
+        return _Judge(self.dense, self.images[: tuning_images(self._largest)])
 
-    def _target(self, images: Tensor) -> list[Tensor]:
-        """The dense network's outputs, batch by batch."""
-        return [self.dense(batch) for batch in _batches(images)]
+    @property
+    def _learning(self) -> Tensor:
+        """Images to learn from: all but those held out."""
+        held = torch.arange(len(self.images)) % _HELD_OUT == _HELD_OUT - 1
+        return self.images[~held] if held.sum() > 1 else self.images
+
+    @cached_property
+    def _held_out(self) -> "_Judge":
+        images = self.images[_HELD_OUT - 1 :: _HELD_OUT]
+        return _Judge(self.dense, images if len(images) > 1 else self.images)
 
     @property
     def _largest(self) -> int:
@@ -112,6 +116,28 @@ class Finisher:
         calls = self.dense.graph.find_nodes(op="call_module")
         stored = (n for n in calls if isinstance(self.dense.get_submodule(str(n.target)), ActivationQuantizer))
         return max(math.prod(node.meta["shape"][1:]) for node in stored)
+
+
+class _Judge:
+    """Compares compressed networks with the dense one, which runs once.
+
+    Attributes:
+        images: [N, C, H, W] to compare on.
+    """
+
+    @torch.no_grad()
+    def __init__(self, dense: fx.GraphModule, images: Tensor) -> None:
+        self.images = images
+        self._target = [dense(batch) for batch in _batches(images)]
+
+    def error(self, network: fx.GraphModule) -> float:
+        """Mean squared error of what a compressed network gives in integers against the dense network's outputs."""
+        return self.error_of(map(lower(network), _batches(self.images, _code_bytes())))
+
+    def error_of(self, outputs: Iterable[Tensor]) -> float:
+        """The same of outputs, added up in the target's batches, so that it does not depend on the engine's."""
+        parts = (part for batch in outputs for part in batch.split(len(self._target[0])))
+        return output_error(parts, self._target)
 
 
 def refit_images(network: fx.GraphModule, layers: Iterable[str]) -> int:
@@ -137,9 +163,3 @@ def _batches(images: Tensor, size: int = FLOAT_BYTES) -> list[Tensor]:
 def _code_bytes() -> int:
     """Of a stored number in the engine that networks are judged by."""
     return engine_named("auto").code_type.itemsize
-
-
-def _error_of(outputs: Iterable[Tensor], target: Sequence[Tensor]) -> float:
-    """Mean squared error, added up in the target's batches, so that it does not depend on the engine's."""
-    parts = (part for batch in outputs for part in batch.split(len(target[0])))
-    return output_error(parts, target)

@@ -15,18 +15,28 @@ class InputMeans:
     """Means over images and positions of what weight rows see, as `visit_inputs` shows the inputs."""
 
     def __init__(self) -> None:
+        self._layers: dict[str, WeightedLayer] = {}
         self._sums: dict[str, Tensor] = {}
         self._images: dict[str, int] = {}
 
     def add(self, name: str, layer: WeightedLayer, x: Tensor, _number: int, _chunks: int) -> None:
         """Take in the inputs of a layer on one chunk of several."""
-        column = _mean_column(layer, x.mean(0, keepdim=True)) * len(x)
-        self._sums[name] = self._sums[name] + column if name in self._sums else column
+        total = _sum_of_images(x)
+        self._layers[name] = layer
+        self._sums[name] = self._sums[name] + total if name in self._sums else total
         self._images[name] = self._images.get(name, 0) + len(x)
 
     def result(self) -> dict[str, Tensor]:
         """Layer name -> [G, D], in the order of `input_hessians`."""
-        return {name: total / self._images[name] for name, total in self._sums.items()}
+        return {name: _mean_column(layer, self._sums[name] / self._images[name]) for name, layer in self._layers.items()}
+
+
+def _sum_of_images(x: Tensor) -> Tensor:
+    """[1, ...] the sum over the first dimension, as a matrix product: `torch.sum` of channels_last takes ten times it."""
+    order = sorted(range(1, x.dim()), key=x.stride, reverse=True)  # as they lie in memory, so that nothing is copied
+    stored = x.permute(0, *order)
+    total = x.new_ones(1, len(x)) @ stored.flatten(1)
+    return total.view(1, *stored.shape[1:]).permute(0, *(1 + order.index(dim) for dim in range(1, x.dim())))
 
 
 def _mean_column(layer: WeightedLayer, image: Tensor) -> Tensor:

@@ -50,7 +50,7 @@ def refit_in_sequence(
         layers: name -> its codes, which of them may change, and the largest; others stay as they are.
         images: [N, C, H, W] normalised; `refit_bytes` says what is kept of each.
     """
-    have, want = _Prefix(network, images), _Prefix(dense, images)
+    have, want = _Prefix(network, images), _Prefix(dense, images, fixed=True)
     for place in _places(network, layers):
         have.run_to(place)
         want.run_to(place)
@@ -68,11 +68,12 @@ def refit_bytes(network: fx.GraphModule, layers: Iterable[str]) -> int:
     """Bytes that `refit_in_sequence` keeps of an image at most, by the shapes that the graph was traced with."""
     nodes, last = list(network.graph.nodes), _last_readers(network)
     sizes = [math.prod((node.meta.get("shape") or (1, 0))[1:]) for node in nodes]
-    kept = (
-        sum(size for node, size in zip(nodes[:place], sizes[:place], strict=True) if last.get(node, 0) >= place)
-        for place in _places(network, layers)
-    )
-    return 2 * _KEPT.itemsize * max(kept, default=0)
+
+    def before(place: int) -> int:
+        return sum(size for node, size in zip(nodes[:place], sizes[:place], strict=True) if last.get(node, 0) >= place)
+
+    kept = (before(place) + max(before(place), before(place + 1)) for place in _places(network, layers))
+    return _KEPT.itemsize * max(kept, default=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,11 +165,18 @@ def _products(layer: WeightedLayer, inputs: Tensor, outputs: Tensor) -> Tensor:
 
 
 class _Prefix(fx.Interpreter):
-    """A network that is run over chunks of images up to a node, and later on from there."""
+    """A network that is run over chunks of images up to a node, and later on from there.
 
-    def __init__(self, network: fx.GraphModule, images: Tensor) -> None:
+    Args:
+        network: its layers may change once `at` has shown their inputs.
+        images: [N, C, H, W].
+        fixed: whether they do not, so that `at` computes their outputs once for all.
+    """
+
+    def __init__(self, network: fx.GraphModule, images: Tensor, *, fixed: bool = False) -> None:
         super().__init__(network, garbage_collect_values=False)
         self.nodes = list(network.graph.nodes)
+        self._fixed = fixed
         self._last = _last_readers(network)
         chunks = (chunk.contiguous(memory_format=torch.channels_last) for chunk in images.split(_CHUNK))
         self._chunks: list[dict[fx.Node, Any]] = [{self.nodes[0]: chunk} for chunk in chunks]
@@ -183,18 +191,25 @@ class _Prefix(fx.Interpreter):
         for number, chunk in enumerate(self._chunks):
             self.env = {node: _in(value, torch.float32) for node, value in chunk.items()}
             for node in self.nodes[self._done : place]:
-                self.env[node] = self.run_node(node)
-            read = {node: value for node, value in self.env.items() if self._last.get(node, 0) >= place}
-            self._chunks[number] = {node: _in(value, _KEPT) for node, value in read.items()}
+                if node not in self.env:
+                    self.env[node] = self.run_node(node)
+            self._keep(number, self.env, place)
         self.env, self._done = {}, place
+
+    def _keep(self, number: int, values: Mapping[fx.Node, Any], place: int) -> None:
+        """Keep of a chunk what is read at a place and later."""
+        read = {node: value for node, value in values.items() if self._last.get(node, 0) >= place}
+        self._chunks[number] = {node: _in(value, _KEPT) for node, value in read.items()}
 
     def at(self, place: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Chunk by chunk the inputs of the layer at a place, and its outputs with what is added to them."""
         node = self.nodes[place]
         source, added = node.args[0], self._added(node)
-        for chunk in self._chunks:
+        for number, chunk in enumerate(self._chunks):
             x = chunk[source].float()
             outputs = self.call_module(str(node.target), (x,), {})
+            if self._fixed:
+                self._keep(number, {**chunk, node: outputs}, place + 1)
             yield x, outputs if added is None else outputs + chunk[added].float()
 
     def _added(self, node: fx.Node) -> fx.Node | None:
