@@ -8,6 +8,15 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.utils.data import (
+    BatchSampler,
+    DataLoader,
+    IterableDataset,
+    RandomSampler,
+    SequentialSampler,
+    Subset,
+    SubsetRandomSampler,
+)
 
 from rlcompress.data.images import ImageSet
 from rlcompress.data.splits import DataSplits, split_positions
@@ -60,7 +69,8 @@ def _items(part: Any, name: str) -> Any:
     """What can be indexed: an `ImageSet`, a data set of items, or arrays of N entries."""
     if isinstance(part, ImageSet):
         return part
-    part = getattr(part, "dataset", part)  # of a loader
+    if isinstance(part, DataLoader):
+        part = _drawn_by(part, name)
     if isinstance(part, np.ndarray | Tensor):
         part = (part,)
     if isinstance(part, tuple) and len(part) in (1, 2):
@@ -71,6 +81,31 @@ def _items(part: Any, name: str) -> Any:
     if hasattr(part, "__getitem__") and isinstance(part, Sized):
         return part
     raise DataError(f"{name}: {type(part).__name__} is no data set; give one with a length, or arrays")
+
+
+def _drawn_by(loader: DataLoader[Any], name: str) -> Any:
+    """The items that a loader gives, each once, whatever its order and the size of its batches.
+
+    Raises:
+        DataError: what its sampler leaves out is not known.
+    """
+    items, sampler, batches = loader.dataset, loader.sampler, loader.batch_sampler
+    own = isinstance(batches, BatchSampler | None) and (batches is None or batches.sampler is sampler)
+    if isinstance(items, IterableDataset) or (own and isinstance(sampler, SequentialSampler)):
+        return items
+    if (
+        own
+        and isinstance(sampler, RandomSampler)
+        and not sampler.replacement
+        and sampler.num_samples == len(sampler.data_source)
+    ):
+        return items
+    if own and isinstance(sampler, SubsetRandomSampler):
+        return Subset(items, [int(i) for i in sampler.indices])
+    drawing = type(sampler if own else batches).__name__
+    raise DataError(
+        f"{name}: a loader that draws by {drawing} may leave items out; give the data set or a Subset of it"
+    )
 
 
 def _count(items: Any, name: str) -> int:
@@ -185,7 +220,10 @@ def _classes(items: Any, *sets: ImageSet) -> tuple[int | None, bool]:
     """
     if any(part.targets is None or part.targets.dtype != torch.int64 for part in sets):
         return None, False
-    stated = getattr(items, "classes", None)
+    whole_set = items
+    while isinstance(whole_set, Subset):
+        whole_set = whole_set.dataset
+    stated = getattr(whole_set, "classes", None)
     if isinstance(stated, Sized):
         return len(stated), False
     whole = [items.labels] if isinstance(items, ImageSet) else [items[1]] if isinstance(items, _Arrays) else []

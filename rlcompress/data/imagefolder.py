@@ -1,5 +1,6 @@
 """Image folders as ImageNet has them: ``DIR/train/CLASS/*.JPEG`` and ``DIR/val/CLASS/*.JPEG``."""
 
+import math
 import os
 import tempfile
 from collections.abc import Sequence
@@ -83,10 +84,11 @@ def _class_numbers(names: Sequence[str], file: str | None, where: str) -> tuple[
             return numbers, max(numbers.values()) + 1
         return {name: i for i, name in enumerate(names)}, len(names)
     try:
-        lines = Path(os.path.expanduser(file)).read_text().split()
+        text = Path(os.path.expanduser(file)).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "no text"
         raise DataError(f"{where}: classes={file} cannot be read ({reason}); give a file of folder names") from None
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
     numbers = {name: i for i, name in enumerate(lines)}
     strange = [name for name in names if name not in numbers]
     if strange or len(numbers) < len(lines):
@@ -112,8 +114,16 @@ def _first_decoded(files: Sequence[Labelled], size: int, crop: float, count: int
 
 def _decoded(files: Sequence[Labelled], size: int, crop: float) -> ImageSet:
     """The pictures as bytes in an unnamed temporary file, which may be larger than the memory."""
+    shape = (len(files), 3, size, size)
     with tempfile.TemporaryFile() as file:
-        pixels = np.memmap(file, np.uint8, "w+", shape=(len(files), 3, size, size))
+        try:
+            os.posix_fallocate(file.fileno(), 0, math.prod(shape))  # a full disk would end the process later
+        except OSError as error:
+            raise DataError(
+                f"{tempfile.gettempdir()} has no room for {len(files)} pictures, {math.prod(shape) / 1e9:.1f} GB "
+                f"({error.strerror}); make room, or name another folder by TMPDIR"
+            ) from None
+        pixels = np.memmap(file, np.uint8, "r+", shape=shape)
     for i, (path, _) in enumerate(files):
         pixels[i] = read_picture(path, size, crop).transpose(2, 0, 1)
     return ImageSet(torch.from_numpy(pixels), torch.tensor([number for _, number in files]))

@@ -75,7 +75,7 @@ def _from_function(data: str) -> DataSplits:
         made = function()
     except DataError:
         raise
-    except Exception as error:  # a user's function may raise anything
+    except (Exception, SystemExit) as error:  # a user's function may raise anything
         reason = " ".join(str(error).split()) or type(error).__name__
         raise DataError(f"data {data!r}: the function failed ({reason}); it is called without arguments") from None
     return as_splits(made, data)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from torch.utils.data import DataLoader, Dataset, TensorDataset
+from torch.utils.data import DataLoader, Dataset, RandomSampler, Subset, SubsetRandomSampler, TensorDataset
 
 from rlcompress.data import DataSplits, ImageSet, as_splits, load_data
 from rlcompress.errors import DataError
@@ -53,6 +53,34 @@ def test_every_form_gives_the_same_bytes(training):
     assert torch.equal(everything(splits).labels, LABELS)
     assert torch.equal(splits.load_test().images, BYTES)
     assert splits.classes == (5 if isinstance(training, Pictures) else 4)
+
+
+@pytest.mark.parametrize("form", ["subset", "subset of a subset", "loader over a subset", "sampler"])
+def test_what_a_part_leaves_out_is_not_looked_at(form):
+    whole, kept, left = Pictures(), [0, 2, 3, 5, 6], [1, 4, 7]
+    make = {
+        "subset": lambda part: Subset(whole, part),
+        "subset of a subset": lambda part: Subset(Subset(whole, part[::-1]), range(len(part))),
+        "loader over a subset": lambda part: DataLoader(Subset(whole, part), batch_size=2, shuffle=True),
+        "sampler": lambda part: DataLoader(whole, sampler=SubsetRandomSampler(part)),
+    }[form]
+    splits = as_splits((make(kept), Subset(whole, left)))
+    assert torch.equal(everything(splits).images, BYTES[kept])
+    assert torch.equal(splits.load_test().images, BYTES[left])
+    assert splits.classes == 5
+
+
+@pytest.mark.parametrize(
+    ("loader", "drawing"),
+    [
+        (DataLoader(Pictures(), sampler=RandomSampler(Pictures(), num_samples=4)), "RandomSampler"),
+        (DataLoader(Pictures(), sampler=RandomSampler(Pictures(), replacement=True)), "RandomSampler"),
+        (DataLoader(Pictures(), batch_sampler=[[0, 1], [2]]), "list"),
+    ],
+)
+def test_a_loader_that_may_leave_items_out_is_refused(loader, drawing):
+    with pytest.raises(DataError, match=f"a loader that draws by {drawing} may leave items out; give the data set or"):
+        as_splits((loader, Pictures()))
 
 
 def test_splits_stay_as_they_are():

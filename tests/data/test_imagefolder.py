@@ -1,3 +1,4 @@
+import errno
 from pathlib import Path
 
 import numpy as np
@@ -78,6 +79,27 @@ def test_a_file_of_classes_numbers_a_subset(folder: Path, tmp_path: Path) -> Non
     names.write_text("n01\nn07\nn02\nn02\n")
     with pytest.raises(DataError, match="names a class twice"):
         load(folder, f"classes={names}")
+
+
+def test_names_of_classes_may_have_spaces(tmp_path: Path) -> None:
+    for part, name in (("train", "tabby cat"), ("train", "hen"), ("val", "hen")):
+        (tmp_path / part / name).mkdir(parents=True)
+        write(tmp_path / part / name / "a.png", 1)
+        write(tmp_path / part / name / "b.png", 1)
+    (tmp_path / "classes.txt").write_text("golden retriever\ntabby cat\n\nhen\n")
+    splits = load(tmp_path, f"size=8&crop=center&classes={tmp_path / 'classes.txt'}")
+    assert (splits.classes, splits.load_test().labels.tolist()) == (3, [2, 2])
+
+
+def test_no_room_for_decoded_pictures_is_told(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("os.posix_fallocate", full)
+    with pytest.raises(
+        DataError, match=r"has no room for \d+ pictures, 0\.0 GB \(No space left on device\); make room"
+    ):
+        load(folder)
 
 
 def gradient(path: Path, width: int, height: int) -> None:
