@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from rlcompress.errors import RlcompressError, RunError
 from rlcompress.files import LimitError, read_text, reason
@@ -92,6 +92,18 @@ class Sweep(_Entry):
     seeds: tuple[Seed, ...] = Field(default=(0,), min_length=1, max_length=10_000)
     settings: dict[str, Any] = Field(default_factory=dict, max_length=100)
 
+    @field_validator("settings")
+    @classmethod
+    def _plain(cls, settings: dict[str, Any]) -> dict[str, Any]:
+        for name, value in settings.items():
+            try:
+                json.dumps(value)
+            except (TypeError, ValueError):
+                raise ValueError(
+                    f"{name} is a {type(value).__name__}; quote it, or give text, numbers or lists"
+                ) from None
+        return settings
+
     @model_validator(mode="after")
     def _not_too_many(self) -> Self:
         counts = [len(getattr(self, name)) for name in ("networks", "hardware", "max_drops", "evaluations", "agents")]
@@ -118,7 +130,8 @@ def read_sweep(path: str | Path, *, trusted: bool = False) -> Sweep:
 
     Args:
         path: of the YAML file.
-        trusted: whether it may name networks and data sets in code (``package.module:function``), which is then run.
+        trusted: whether it may name networks, data sets and metrics in code (``package.module:function``), which is
+            then run.
 
     Raises:
         RunError: the file cannot be read or is not valid; the message names the line, the key and the mend.
@@ -143,8 +156,10 @@ def _check_subject(subject: Subject, trusted: bool) -> None:
         get_card(subject.network)
     elif not trusted:
         raise RunError(f"network {subject.network!r} is code, which a file does not get run; allow it with --trust")
-    if subject.data.partition(":")[0] not in _DATA and not trusted:
+    if re.split("[:?]", subject.data, maxsplit=1)[0] not in _DATA and not trusted:
         raise RunError(f"data {subject.data!r} is code or unknown; name one of {', '.join(_DATA)}, or allow --trust")
+    if ":" in (subject.metric or "") and not trusted:
+        raise RunError(f"metric {subject.metric!r} is code, which a file does not get run; allow it with --trust")
     check_weights(subject)
 
 

@@ -35,6 +35,11 @@ def test_every_combination_is_a_job_with_a_folder_of_its_own(file: Path) -> None
     }  # fmt: skip
 
 
+def test_data_may_have_options(file: Path) -> None:
+    file.write_text(TEXT.replace("data: digits", "data: 'digits?search=moved', metric: top5"))
+    assert read_sweep(file).networks[0].data == "digits?search=moved"
+
+
 def test_what_is_left_out_has_defaults_and_repetitions_are_one_job(file: Path) -> None:
     file.write_text("networks: [{network: digits_cnn, data: digits}]\nhardware: [npu_int8, npu_int8]\n")
     (job,) = read_sweep(file).jobs
@@ -55,6 +60,12 @@ def test_what_is_left_out_has_defaults_and_repetitions_are_one_job(file: Path) -
         ("digits_cnn", "digits_cmn", "unknown network 'digits_cmn': did you mean digits_cnn"),
         ("digits_cnn", "os.path:join", "network 'os.path:join' is code, which a file does not get run; allow it with"),
         ("data: digits", "data: evil.code:run", "data 'evil.code:run' is code or unknown; name one of digits"),
+        (
+            "data: digits",
+            "data: digits, metric: evil.py:run",
+            "metric 'evil.py:run' is code, which a file does not get",
+        ),
+        ("score_images: 200", "memory: 2024-01-01", "line 8: settings: .*memory is a date; quote it, or give text"),
         ("w.safetensors", "none.safetensors", "weights none.safetensors: no such file"),
         (TEXT, "[1, 2]", "Input should be a valid dictionary"),
         (TEXT, "", "valid dictionary"),
