@@ -41,7 +41,7 @@ def resolve(name: str, kind: str, error: type[RlcompressError]) -> Any:
         raise error(f"{kind} {name!r}: no module {module_name!r} is installed or in the current folder; check its name")
     try:
         found = _imported_file(Path(module_name)) if from_file else importlib.import_module(module_name)
-    except Exception as problem:  # a user's module may raise anything
+    except (Exception, SystemExit) as problem:  # a user's module may raise anything
         raise error(
             f"{kind} {name!r}: importing {module_name!r} failed ({reason_of(problem)}); mend the module"
         ) from None
@@ -59,6 +59,8 @@ def file_of(thing: Any) -> Path | None:
 
 def reason_of(error: BaseException) -> str:
     """What an exception of a user's code says, in one line."""
+    if isinstance(error, SystemExit):
+        return "it ends the program"
     return " ".join(str(error).split()) or type(error).__name__
 
 

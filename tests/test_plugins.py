@@ -37,3 +37,10 @@ def test_errors(name, message):
     with pytest.raises(DataError, match=message) as caught:
         resolve(name, "thing", DataError)
     assert len(str(caught.value).splitlines()) == 1
+
+
+def test_a_module_that_ends_the_program(tmp_path, monkeypatch):
+    (tmp_path / "leaving.py").write_text("import sys\nsys.exit(0)\n")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DataError, match=r"importing 'leaving.py' failed \(it ends the program\); mend the module"):
+        resolve("leaving.py:x", "thing", DataError)

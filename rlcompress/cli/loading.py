@@ -40,7 +40,7 @@ def parsed_shape(text: str) -> tuple[int, int, int]:
         NetworkError: it is something else.
     """
     parts = text.split(",")
-    if len(parts) != 3 or not all(part.strip().isdigit() and int(part) > 0 for part in parts):
+    if len(parts) != 3 or not all(part.strip().isdecimal() and int(part) > 0 for part in parts):
         raise NetworkError(f"input shape {text!r} is not C,H,W; write for example 3,32,32")
     channels, height, width = (int(part) for part in parts)
     return channels, height, width

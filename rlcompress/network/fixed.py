@@ -90,7 +90,7 @@ class _Window(NamedTuple):
 def _window_of(module: nn.Module) -> _Window | None:
     if not isinstance(module, _CONVOLUTIONS):
         return None
-    stride = 1 if isinstance(module, _TRANSPOSED) else module.stride[0]
+    stride = 1 if isinstance(module, _TRANSPOSED) else max(module.stride)
     return _Window(module.kernel_size, stride, module.groups)
 
 
@@ -100,7 +100,7 @@ def _window_of_function(node: fx.Node) -> _Window | None:
     if name not in _FUNCTIONS or not isinstance(weight, fx.Node):
         return None
     stride, groups = argument(node, 3, "stride", 1), argument(node, 6, "groups", 1)
-    first = stride[0] if isinstance(stride, list | tuple) else stride
-    assert isinstance(first, int)
+    widest = max(stride) if isinstance(stride, list | tuple) else stride
+    assert isinstance(widest, int)
     assert isinstance(groups, int)
-    return _Window(tuple(weight.meta["shape"][2:]), 1 if "transpose" in name else first, groups)
+    return _Window(tuple(weight.meta["shape"][2:]), 1 if "transpose" in name else widest, groups)

@@ -105,7 +105,7 @@ def _traced(model: nn.Module, example: Tensor) -> fx.GraphModule:
     try:
         model = with_stored_weights(model)
         return fx.symbolic_trace(copy.deepcopy(model))
-    except Exception as error:  # a user's forward may raise anything while it is traced
+    except (Exception, SystemExit) as error:  # a user's forward may raise anything while it is traced
         first = error
     try:
         return exported_graph(model, example)

@@ -79,7 +79,7 @@ def made(name: str) -> nn.Module:
         return of_program(factory)
     try:
         module = factory()
-    except Exception as error:  # a user's function may raise anything
+    except (Exception, SystemExit) as error:  # a user's function may raise anything
         raise NetworkError(
             f"network {name!r}: the factory failed ({reason_of(error)}); it is called without arguments"
         ) from None

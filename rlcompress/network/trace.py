@@ -238,7 +238,7 @@ class _SpecTracer:
             name=str(node.target), kind="depthwise" if is_depthwise(module) else "conv",
             out_channels=shape[1], in_channels=source[1], out_height=shape[2], out_width=shape[3],
             in_height=source[2], in_width=source[3], kernel_height=module.kernel_size[0],
-            kernel_width=module.kernel_size[1], stride=module.stride[0], groups=module.groups,
+            kernel_width=module.kernel_size[1], stride=max(module.stride), groups=module.groups,
             inputs=self._origins(node.args[0]),
         )  # fmt: skip
 

@@ -1,8 +1,11 @@
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
 
+from rlcompress import hw_models
 from rlcompress.candidates import Candidates
 from rlcompress.errors import NetworkError
 from rlcompress.integer import lower
@@ -459,3 +462,11 @@ def test_densities_are_recorded_and_change_no_fingerprint():
     assert denser.layers["b"].input_density == 0.4
     assert denser.layers["a"].input_density == 1.0
     assert denser.reference == result.reference
+
+
+def test_strides_that_differ_read_the_whole_image():
+    (spec,) = traced(nn.Conv2d(3, 8, 3, stride=(1, 2), padding=1), (3, 32, 32)).specs
+    assert (spec.out_height, spec.out_width) == (32, 16)
+    cost = hw_models.load("npu_int8").cost([spec], {spec.name: LayerChoice()})
+    even = hw_models.load("npu_int8").cost([replace(spec, stride=1)], {spec.name: LayerChoice()})
+    assert cost.energy_pj["DRAM"] > even.energy_pj["DRAM"]
