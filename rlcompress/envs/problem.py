@@ -1,5 +1,6 @@
 """`Problem`: everything that a policy is judged by - hardware, candidates, images - behind a few calls."""
 
+import math
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, nullcontext
@@ -16,9 +17,9 @@ from rlcompress.candidates import Candidates, calibration_images
 from rlcompress.data import DataSplits, ImageSet
 from rlcompress.envs.memory_need import memory_shares
 from rlcompress.envs.outcome import BudgetSpent, Outcome, policy_id
-from rlcompress.envs.settings import LogCost, ProblemSettings
+from rlcompress.envs.settings import TARGETS, LogCost, ProblemSettings
 from rlcompress.envs.subject import accelerator, given, named
-from rlcompress.errors import RunError
+from rlcompress.errors import HardwareError, RunError
 from rlcompress.evaluation import Evaluator, FinalScorer, Score, Scorer, Selection, best_of, likely_drops, metric_of
 from rlcompress.hw_models import DEFAULT_HARDWARE, BatchCost, HardwareModel
 from rlcompress.integer import IntegerNetwork, lower
@@ -40,6 +41,7 @@ from rlcompress.threads import one_thread
 from rlcompress.workers import WorkerPool, check_can_go
 
 _SENSITIVITY_IMAGES = 128
+_PATIENCE_S = 600.0  # for one candidate
 
 _Result = TypeVar("_Result")
 
@@ -166,6 +168,11 @@ class Problem:
                 f"nothing may be chosen: no pruning, and {space.min_bits} bits everywhere; allow other granularities "
                 "than 'none', or a range from --min-bits to --max-bits"
             )
+        if not TARGETS[settings.target](hardware, network.structure, space.uniform(8))[0] > 0.0:
+            raise HardwareError(
+                f"{hardware.name} gives {network.name} no {settings.target} at all, so that none can be saved; measure "
+                "it, or search for another --target"
+            )
         rows = list(measured)
         if not covers(rows, space):
             most = memory.sensitivity
@@ -232,9 +239,9 @@ class Problem:
         return self._workers_for(self._scorer) if self.workers > 1 else None
 
     def _workers_for(
-        self, function: Callable[[dict[str, LayerChoice]], _Result]
+        self, function: Callable[[dict[str, LayerChoice]], _Result], patience_s: float = _PATIENCE_S
     ) -> WorkerPool[dict[str, LayerChoice], _Result]:
-        return WorkerPool(function, self.workers)
+        return WorkerPool(function, self.workers, patience_s=patience_s)
 
     def close(self) -> None:
         """End the workers; another batch would start them again."""
@@ -282,7 +289,8 @@ class Problem:
     def finals(self, *evaluators: Evaluator) -> Iterator[Finals]:
         """Gives a function from policies to each one's final network and its scores, in order, spread over workers."""
         task = FinalScorer(self.bank, evaluators, self.settings.engine)
-        with self._workers_for(task) if self.workers > 1 else nullcontext() as pool:
+        # a final network takes as long as it takes: hours, where rounding is learned in many steps
+        with self._workers_for(task, math.inf) if self.workers > 1 else nullcontext() as pool:
 
             def finals(policies: Sequence[ChoiceBatch]) -> Iterator[tuple[IntegerNetwork, list[Score]]]:
                 choices = [self.choices(policy) for policy in policies]
@@ -329,20 +337,25 @@ class Problem:
             One outcome a policy, in their order.
 
         Raises:
-            BudgetSpent: a policy is new and no evaluation is left for it; those before it are scored.
+            BudgetSpent: a policy is new and no evaluation is left for it, those before it being scored, or the deadline
+                has passed.
         """
+        self._check_deadline()
         keys = [policy_id(policy) for policy in policies]
         new = {key: policy for key, policy in zip(keys, policies, strict=True) if key not in self.outcomes}
         left = len(new) if self.budget is None else max(0, self.budget - self.evaluations)
         affordable = dict(list(new.items())[:left])
         with closing(self._scores([p for key, p in affordable.items() if key not in self.recorded])) as measured:
             for key, policy in affordable.items():
-                if self.outcomes and self.deadline is not None and time.monotonic() > self.deadline:
-                    raise BudgetSpent
+                self._check_deadline()
                 self._record(key, policy, source, self.recorded.get(key) or next(measured))
         if left < len(new):
             raise BudgetSpent
         return [self.outcomes[key] for key in keys]
+
+    def _check_deadline(self) -> None:
+        if self.outcomes and self.deadline is not None and time.monotonic() > self.deadline:
+            raise BudgetSpent
 
     @one_thread()
     def best_of(self, policies: Sequence[ChoiceBatch], *, keep: int = 1, images_each: int = 224) -> Selection:
@@ -376,10 +389,15 @@ class Problem:
             self.on_outcome(outcome)
 
     def plan(self, max_drop: float) -> ChoiceBatch:
-        """The boldest plan on the planner's path whose measured drop is allowed, found by bisection."""
+        """The boldest plan on the planner's path whose measured drop is allowed, found by bisection.
+
+        Where none is, the most cautious one.
+        """
         if max_drop not in self._plans:
             path = self.planner.path
             good, bad = 0, len(path)
+            if bad == 1:
+                self.evaluate(path[0], "planner")
             while bad - good > 1:
                 middle = (good + bad) // 2
                 if self.evaluate(path[middle], "planner").score.drop <= max_drop:

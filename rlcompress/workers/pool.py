@@ -1,5 +1,6 @@
 """`WorkerPool`: one function in several processes, with answers in the order of the questions."""
 
+import math
 import multiprocessing
 import signal
 import tempfile
@@ -44,7 +45,7 @@ class WorkerPool(Generic[Item, Result]):
     Args:
         function: of one item; it is pickled, its tensors lie in a file that all processes map.
         workers: how many processes.
-        patience_s: a worker that takes longer for an item counts as hung.
+        patience_s: a worker that takes longer for an item counts as hung; `math.inf` for never.
         folder: where the file is made; the system's temporary folder by default.
 
     Raises:
@@ -120,7 +121,7 @@ class WorkerPool(Generic[Item, Result]):
         """Workers that have answered or died, or else have hung."""
         busy = [worker for worker in self._workers if worker.position is not None]
         left = min(worker.since for worker in busy) + self._patience_s - time.monotonic()
-        heard = wait([worker.pipe for worker in busy], timeout=max(0.0, left))
+        heard = wait([worker.pipe for worker in busy], timeout=max(0.0, left) if math.isfinite(left) else None)
         late = time.monotonic() - self._patience_s
         return [w for w in busy if w.pipe in heard] or [w for w in busy if w.since <= late]
 

@@ -8,7 +8,7 @@ import torch
 from rlcompress import hw_models
 from rlcompress.data import ImageSet
 from rlcompress.envs import BudgetSpent, Outcome, Problem, ProblemSettings, policy_id
-from rlcompress.errors import RunError, WorkerError
+from rlcompress.errors import HardwareError, RunError, WorkerError
 from rlcompress.evaluation import Score
 from rlcompress.network.thinning import thinned
 from rlcompress.network.trace import trace
@@ -137,6 +137,28 @@ def test_a_batch_ends_at_the_deadline(problem: Problem) -> None:
     with pytest.raises(BudgetSpent):
         problem.evaluate_many(policies, "batch")
     assert problem.evaluations == 1
+
+
+def test_known_policies_do_not_outlast_the_deadline(problem: Problem) -> None:
+    policy = problem.space.snapped(problem.space.uniform(7))
+    problem.deadline = 0.0
+    problem.evaluate(policy, "first")  # one is granted in any case
+    with pytest.raises(BudgetSpent):
+        problem.evaluate(policy, "again")
+
+
+def test_the_only_plan_is_measured(problem: Problem) -> None:
+    problem.planner.__dict__["path"] = problem.planner.path[:1]
+    assert not problem.outcomes
+    assert policy_id(problem.plan(1.0)) in problem.outcomes
+
+
+def test_a_target_that_costs_nothing_is_refused(digits: Digits, tmp_path: Path) -> None:
+    rows = [f"{spec.name},8,8,1,1,0\n" for spec in digits.network.specs if spec.compressible]
+    header = "layer,weight_bits,activation_bits,keep_ratio,latency_ms,energy_uj\n"
+    (tmp_path / "board.csv").write_text(header + "".join(rows))
+    with pytest.raises(HardwareError, match="board gives digits_cnn no energy at all, so that none can be saved; meas"):
+        Problem.of(digits.network, digits.card, digits.splits, hw_models.load(tmp_path / "board.csv"))
 
 
 def test_recorded_scores_replace_evaluations(problem: Problem) -> None:

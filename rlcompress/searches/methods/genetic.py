@@ -33,6 +33,8 @@ def nsga2(problem: Problem, settings: SearchSettings, watch: Watch, *, cold: boo
             known = {*problem.outcomes, *children}
             child = _new_child(problem.space, population[first].choices, population[second].choices, known, generator)
             children[policy_id(child)] = child
+        if children.keys() <= problem.outcomes.keys():
+            return  # the space is as good as exhausted
         population = _survivors([*population, *problem.evaluate_many(list(children.values()), "nsga2")])
 
 

@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from rlcompress.envs import Outcome, Problem
+from rlcompress.envs import Outcome, Problem, policy_id
 from rlcompress.errors import RunError
 from rlcompress.planning import ChoiceSpace
-from rlcompress.searches.methods.base import planned
+from rlcompress.searches.methods.base import KNOWN_IN_A_ROW, planned
 from rlcompress.searches.settings import SearchSettings
 from rlcompress.searches.watch import Watch
 from rlcompress.spec import GRANULARITIES, ChoiceBatch
@@ -23,16 +23,18 @@ def tpe(problem: Problem, settings: SearchSettings, watch: Watch, *, cold: bool 
     try:
         import optuna
     except ImportError:
-        raise RunError("the agent 'tpe' needs optuna; install it with: pip install 'rlcompress[classic]'") from None
+        raise RunError("the agent 'tpe' needs optuna; install the extra 'classic'") from None
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=settings.seed))
     distributions = _distributions(problem.space)
     for outcome in [] if cold else planned(problem, settings):
         params, value = _parameters(problem.space, outcome.choices), _value(outcome, settings.candidate_goals[0])
         study.add_trial(optuna.trial.create_trial(params=params, distributions=distributions, value=value))
-    while True:
+    known = 0
+    while known < KNOWN_IN_A_ROW:
         trial = study.ask(distributions)
         policy = _policy(problem.space, trial.params)
+        known = known + 1 if policy_id(policy) in problem.outcomes else 0
         study.tell(trial, _value(problem.evaluate(policy, "tpe"), settings.candidate_goals[0]))
 
 
