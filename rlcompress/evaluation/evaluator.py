@@ -90,11 +90,21 @@ class Evaluator:
 
     @torch.no_grad()
     def per_image(self, network: nn.Module) -> PerImage:
-        """A network's figures image by image, in the images' order."""
+        """A network's figures image by image, in the images' order.
+
+        Raises:
+            DataError: its outputs have another shape than the dense network's.
+        """
         dense, parts = iter(self._dense), []
         for inputs, targets in self._batches(getattr(network, "code_bytes", FLOAT_BYTES)):
             outputs = network(inputs).nan_to_num_()
-            parts.append(self._figures(outputs, _next(dense, len(outputs)), targets))
+            wanted = _next(dense, len(outputs))
+            if outputs.shape != wanted.shape:
+                raise DataError(
+                    f"the network gives {list(outputs.shape[1:])} for an image, the pretrained one "
+                    f"{list(wanted.shape[1:])}; compare it with the network that it was made from"
+                )
+            parts.append(self._figures(outputs, wanted, targets))
         return PerImage.cat(parts)
 
     def _figures(self, outputs: Tensor, dense: Tensor, targets: Tensor | None) -> PerImage:

@@ -1,6 +1,7 @@
 """Metrics: what a network gets right, one value an image, so that two networks are compared image by image."""
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import torch
@@ -31,6 +32,7 @@ class Metric:
         label_free: whether the dense network's outputs take the place of targets.
         expected: (outputs [N, K], probabilities of the classes [N, K]) -> the values [N] to be expected where classes
             were drawn by them; None where that is not known.
+        most: the largest drop that there can be.
     """
 
     name: str
@@ -40,6 +42,20 @@ class Metric:
     higher_is_better: bool = True
     label_free: bool = False
     expected: PerImage | None = None
+    most: float = math.inf
+
+    def check_allowed(self, drops: Iterable[float]) -> None:
+        """See that allowed drops allow less than everything.
+
+        Raises:
+            RunError: one does not.
+        """
+        for drop in drops:
+            if drop >= self.most:
+                raise RunError(
+                    f"a drop of {drop:g} {self.unit} allows everything, as no image's {self.name} is beyond "
+                    f"{self.most:g}; give less with --max-drop and --goals"
+                )
 
     def values(self, outputs: Tensor, targets: Tensor | None, dense: Tensor) -> Tensor:
         """Every image's value: [N] float64.
@@ -55,7 +71,7 @@ class Metric:
             values = torch.as_tensor(self.per_image(outputs, against))
         except RlcompressError:
             raise
-        except Exception as error:  # a user's function may raise anything
+        except (Exception, SystemExit) as error:  # a user's function may raise anything
             raise DataError(
                 f"metric {self.name} failed ({reason_of(error)}); it gets outputs {list(outputs.shape)} and targets "
                 f"{list(against.shape)}, and gives [{len(outputs)}]"
@@ -154,7 +170,7 @@ METRICS: dict[str, Metric] = {
         Metric("psnr", "dB", psnr, "PSNR"),
         Metric("epe", "px", end_point_error, "end-point error", higher_is_better=False),
         Metric("agreement", "points", agreement, "agreement", label_free=True),
-        Metric("kl", "nats", clipped_kl, "clipped KL", higher_is_better=False, label_free=True),
+        Metric("kl", "nats", clipped_kl, "clipped KL", higher_is_better=False, label_free=True, most=KL_LIMIT),
     )
 }
 """Name on the command line -> metric."""

@@ -14,9 +14,10 @@ def fixed_widths(hardware: HardwareModel, *, weight_bits: int, activation_bits: 
         weight_bits: least width wanted.
         activation_bits: least width wanted.
     """
-    bits = hardware.description.bits
+    bits, gated = hardware.description.bits, hardware.description.mac.type == "gated"
     runs = "was measured" if isinstance(hardware, TableModel) else "computes"
-    saves = "saves storage and traffic, but no arithmetic" if bits.packed else "saves nothing"
+    saved = ["storage", "traffic"] * bits.packed + ["energy of multipliers"] * gated
+    saves = f"saves {', '.join(saved)}, but no {'cycles' if gated else 'arithmetic'}" if saved else "saves nothing"
     wanted = {"weight": weight_bits, "activation": activation_bits}
     return [
         f"{hardware.name} {runs} with {operand}s of {min(getattr(bits, operand))} bits and more: fewer {saves}"

@@ -235,3 +235,10 @@ def test_networks_with_one_output_are_scored_by_a_metric_of_ones_own(shape):
     score = Evaluator(table(dense), numbered(targets), replace(CARD, metric=right, classes=None)).score(table(other))
     assert (score.drop, score.kl, score.agreement) == (20.0, None, None)
     assert score.logit_mse == pytest.approx(0.4**2 / 5)
+
+
+def test_a_network_of_other_outputs_is_refused():
+    with pytest.raises(
+        DataError, match=r"gives \[4\] for an image, the pretrained one \[3\]; compare it with the network"
+    ):
+        evaluator(DENSE, LABELS).score(table(torch.eye(4)[[0, 1, 2, 3, 0]]))

@@ -52,6 +52,13 @@ def test_end_point_error_of_flow():
     assert values("epe", outputs, torch.zeros(1, 2, 1, 2)) == [3.0]
 
 
+def test_a_drop_that_allows_everything_is_refused():
+    METRICS["kl"].check_allowed([0.1, 0.99])
+    METRICS["top1"].check_allowed([150.0])
+    with pytest.raises(RunError, match=r"a drop of 1 nats allows everything, as no image's kl is beyond 1; give less"):
+        METRICS["kl"].check_allowed([0.1, 1.0])
+
+
 def test_clipped_kl():
     dense = torch.tensor([[0.0, 0.0], [100.0, 0.0]])
     outputs = torch.tensor([[math.log(3.0), 0.0], [0.0, 100.0]])
