@@ -85,9 +85,10 @@ def compare(
     from rlcompress.evaluation import metric_of
     from rlcompress.hw_models import load as load_hardware
     from rlcompress.network.pretrained import pretrained
+    from rlcompress.report.build import write_text
     from rlcompress.report.records import MetricName
     from rlcompress.searches import SearchSettings
-    from rlcompress.searches.comparison import Trial
+    from rlcompress.searches.comparison import Trial, check_comparison
     from rlcompress.searches.comparison import compare as run
     from rlcompress.searches.comparison_report import plot_html, summary_rows, to_csv
     from rlcompress.searches.folder import file_hash, open_folder
@@ -108,9 +109,11 @@ def compare(
     traced, card = pretrained(network, weights, input_format(network, input_shape, mean, std, splits))
     check_data_fits(card, splits)
     card = replace(card, metric=metric or card.metric)
+    check_comparison(card, settings, names, numbers)
     asked: dict[str, Any] = settings.as_json() | {
         "network": network,
         "data": data,
+        "data_sha256": splits.fingerprint,
         "hardware": hardware,
         "metric": card.metric,
         "input_shape": list(card.input_shape),
@@ -130,8 +133,8 @@ def compare(
     with resumable(folder / "comparison.json"), SearchBar(quiet=quiet) as bar:
         trials = run(traced, card, splits, model, settings, names, numbers, folder, on_trial, bar)
     rows = summary_rows(trials)
-    (folder / "table.csv").write_text(to_csv(rows))
-    (folder / "plot.html").write_text(plot_html(trials, f"{network} on {model.name}"))
+    write_text(to_csv(rows), folder / "table.csv")
+    write_text(plot_html(trials, f"{network} on {model.name}"), folder / "plot.html")
     if as_json:
         typer.echo(json.dumps({"rows": rows, "run": str(folder)}))
     elif not quiet:

@@ -48,7 +48,8 @@ def _energy_bars(axes: Axes, costs: Costs, names: list[str]) -> None:
             label = level if shift < 0 else None
             axes.bar(places, height, _BAR, bottom, color=LEVEL_COLOURS[level], label=label)
             bottom = [b + h for b, h in zip(bottom, height, strict=True)]
-    axes.legend(ncols=6, frameon=False, loc="upper left")
+    if costs.levels:
+        axes.legend(ncols=6, frameon=False, loc="upper left")
 
 
 def _uj(layer: LayerCost, level: str) -> float:

@@ -13,15 +13,16 @@ from pydantic import TypeAdapter, ValidationError
 from rlcompress.data import DataSplits
 from rlcompress.envs import Outcome, Problem, ProblemSettings, policy_id
 from rlcompress.errors import RunError
-from rlcompress.evaluation import Score, likely_drops
+from rlcompress.evaluation import Score, likely_drops, metric_of
 from rlcompress.files import LimitError, parse_json, read_text, write_atomic
 from rlcompress.hw_models import HardwareModel
 from rlcompress.network.cards import NetworkCard
 from rlcompress.network.trace import TracedNetwork
 from rlcompress.searches.beside import finals_beside
 from rlcompress.searches.finals import judged
+from rlcompress.searches.folder import hold, lock_of
 from rlcompress.searches.methods import PLANNING, check_agent_settings, check_method, propose
-from rlcompress.searches.run import Progress, evaluator_of, fresh_search_images
+from rlcompress.searches.run import OnProgress, Progress, evaluator_of, fresh_search_images
 from rlcompress.searches.score_store import ScoreStore
 from rlcompress.searches.selection import best_within, pareto
 from rlcompress.searches.settings import SearchSettings
@@ -77,6 +78,9 @@ class Trial:
     reached: dict[str, Reached | None]
 
 
+OnTrial = Callable[[Trial], None]
+
+
 @one_thread()
 def compare(
     network: TracedNetwork,
@@ -87,8 +91,8 @@ def compare(
     agents: Sequence[str],
     seeds: Sequence[int],
     folder: Path,
-    on_trial: Callable[[Trial], None] | None = None,
-    on_progress: Callable[[Progress], None] | None = None,
+    on_trial: OnTrial | None = None,
+    on_progress: OnProgress | None = None,
 ) -> list[Trial]:
     """Search with every method and seed on one problem, whose bank, sensitivity table and scores they share.
 
@@ -107,20 +111,46 @@ def compare(
         on_progress: called after every step of a trial.
 
     Raises:
-        RunError: no method or seed is given, a method is unknown, or evaluations are not limited.
+        RunError: another process writes to the folder, no method or seed is given, a method is unknown, evaluations are
+            not limited, or an allowed drop allows everything.
         RlcompressError: images, network and hardware do not fit together.
+    """
+    check_comparison(card, settings, agents, seeds)
+    report = on_progress or (lambda _progress: None)
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = lock_of(folder)
+    hold(lock)
+    try:
+        return _compared(network, card, data, hardware, settings, agents, seeds, folder, on_trial, report)
+    finally:
+        lock.release()
+
+
+def check_comparison(card: NetworkCard, settings: SearchSettings, agents: Sequence[str], seeds: Sequence[int]) -> None:
+    """See that methods can be compared.
+
+    Raises:
+        RunError: see `compare`.
     """
     if not agents or not seeds:
         raise RunError(f"no {'seeds' if agents else 'agents'} are given, so there is nothing to compare; name some")
     for agent in agents:
         check_method(agent)
+        for seed in seeds:
+            _settings_of(settings, agent, seed)
     if settings.evaluations is None:
         raise RunError("methods are compared at equal evaluations; give --evaluations, not --minutes")
     for name in ("agent_from", "agent_settings"):
         if getattr(settings, name) and settings.agent not in agents:
             raise RunError(f"{name} is for the agent {settings.agent!r}; compare it too, or leave {name} out")
     check_agent_settings(settings)
-    report = on_progress or (lambda _progress: None)
+    metric_of(card.metric).check_allowed(settings.all_goals)
+
+
+def _compared(
+    network: TracedNetwork, card: NetworkCard, data: DataSplits, hardware: HardwareModel, settings: SearchSettings,
+    agents: Sequence[str], seeds: Sequence[int], folder: Path, on_trial: OnTrial | None, report: OnProgress,
+) -> list[Trial]:  # fmt: skip
     benches: dict[ProblemSettings, _Bench] = {}
     trials = []
     for agent, seed in ((agent, seed) for seed in seeds for agent in agents):
@@ -157,7 +187,7 @@ class _Bench:
         hardware: HardwareModel,
         settings: SearchSettings,
         folder: Path,
-        report: Callable[[Progress], None],
+        report: OnProgress,
     ) -> None:
         self._problem = Problem.of(
             network,
@@ -176,7 +206,7 @@ class _Bench:
         )
         self._seconds = _seconds_an_evaluation(self._problem)
 
-    def trial(self, settings: SearchSettings, report: Callable[[Progress], None]) -> Trial:
+    def trial(self, settings: SearchSettings, report: OnProgress) -> Trial:
         """Search, choose finalists, and test the best policy of each allowed drop."""
         problem = self._problem.fresh(self._scores)
         problem.budget = settings.evaluations

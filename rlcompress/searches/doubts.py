@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from rlcompress.data import DataSplits
-from rlcompress.envs import Problem
+from rlcompress.envs import TARGETS, Problem
 from rlcompress.errors import RlcompressWarning
 from rlcompress.export import refusals
 from rlcompress.files import LimitError, parse_json, read_text
-from rlcompress.hw_models import fixed_widths, unmeasured
+from rlcompress.hw_models import TableModel, fixed_widths, unmeasured
 from rlcompress.network.trace import TracedNetwork
-from rlcompress.spec import ENTRY_BITS
+from rlcompress.spec import ENTRY_BITS, GRANULARITIES, ChoiceBatch
 
 _CHANCES = 1.5  # times chance; an accuracy up to this looks untrained
 _REMEMBERED = 99.9  # percent right
@@ -46,10 +46,28 @@ def warn_of_doubts(problem: Problem, data: DataSplits, out: Path | None) -> None
             problem.hardware,
             ((name, ratio) for name in problem.space.granularities for ratio in problem.space.ratios(name)),
         ),
+        *_unrewarded(problem),
         *_tested_before(out, problem.network.name, data.name),
     )
     for doubt in doubts:
         warnings.warn(doubt, RlcompressWarning, stacklevel=3)
+
+
+def _unrewarded(problem: Problem) -> Iterator[str]:
+    """Granularities that a description gives nothing for; `unmeasured` tells those that a table does not have."""
+    space, hardware, target = problem.space, problem.hardware, problem.settings.target
+
+    def cost(policy: ChoiceBatch) -> float:
+        return float(TARGETS[target](hardware, problem.network.structure, space.snapped(policy))[0])
+
+    dense = cost(space.uniform(space.max_bits))
+    for granularity in () if isinstance(hardware, TableModel) else space.granularities:
+        if granularity == "none" or not any(granularity in space.allowed(i) for i in range(len(space.layers))):
+            continue
+        pruned = space.uniform(space.max_bits)
+        pruned.granularity[:], pruned.keep_ratio[:] = GRANULARITIES.index(granularity), min(space.ratios(granularity))
+        if cost(pruned) >= dense:
+            yield f"{hardware.name} saves no {target} by {granularity!r} pruning: leave it out of --granularities"
 
 
 def _untrained(problem: Problem, data: DataSplits) -> Iterator[str]:

@@ -29,6 +29,7 @@ from rlcompress.hw_models import load as load_hardware
 from rlcompress.planning import SensitivityRow
 from rlcompress.searches.history import History
 from rlcompress.searches.result import FrontEntry, SearchResult
+from rlcompress.searches.score_store import ScoreStore
 from rlcompress.spec import LayerChoice, specs_to_json
 
 _LIBRARIES = ("torch", "numpy", "gymnasium", "stable-baselines3")
@@ -62,8 +63,9 @@ class RunFolder:
         self, path: str | Path, settings: dict[str, Any], *, resume: bool = False, command: str | None = None
     ) -> None:
         self.path = Path(path)
+        settings = json.loads(json.dumps(settings))  # as run.json will hold them: lists for tuples
         self._history = History(self.path / "history.jsonl")
-        self._lock = FileLock(self.path / _LOCK, timeout=0)
+        self._lock = lock_of(self.path)
         if resume:
             self._check_same(settings)
         else:
@@ -78,6 +80,7 @@ class RunFolder:
         if resume:
             self._hold()
             self.recorded = self._history.read()
+        self._finals = ScoreStore(self.path / "final_scores.jsonl")
 
     def check_hardware(self, hardware: HardwareModel) -> None:
         """See that a run that is resumed goes on with the accelerator that it was begun on, whose file it holds.
@@ -143,6 +146,19 @@ class RunFolder:
         with self._reporting():
             self._history.append(outcome, choices)
 
+    def final_scores(self, policy: str) -> list[Score] | None:
+        """The scores of a policy's final network, on fresh images and on those of the candidates, if they are kept."""
+        return self._finals.all(policy) if policy in self._finals else None
+
+    def keep_final(self, policy: str, scores: Sequence[Score]) -> None:
+        """Keep the scores of a policy's final network for a run that is resumed.
+
+        Raises:
+            RunError: they cannot be written.
+        """
+        with self._reporting():
+            self._finals.add(policy, scores)
+
     @contextmanager
     def _reporting(self) -> Iterator[None]:
         try:
@@ -158,16 +174,8 @@ class RunFolder:
         self._lock.release()
 
     def _hold(self) -> None:
-        if self._lock.is_locked:
-            return
-        try:
-            self._lock.acquire()
-        except Timeout:
-            raise RunError(
-                f"{self.path} is being written by another search; wait for it, or give another folder with --out"
-            ) from None
-        except OSError as error:
-            raise RunError(f"cannot write to {self.path} ({reason(error)}); make it writable") from None
+        if not self._lock.is_locked:
+            hold(self._lock)
 
     def save_sensitivity(self, rows: Sequence[SensitivityRow]) -> None:
         """Write sensitivity.csv."""
@@ -225,6 +233,28 @@ class RunFolder:
         if not isinstance(before, dict):
             raise RunError(f"{self.path / _RUN}: no settings inside; begin the run again in a new folder")
         check_same(self.path, before, settings)
+
+
+def lock_of(path: Path) -> FileLock:
+    """The lock of a folder that one process at a time writes to; it goes with the process that holds it."""
+    return FileLock(path / _LOCK, timeout=0)
+
+
+def hold(lock: FileLock) -> None:
+    """Take a folder's lock.
+
+    Raises:
+        RunError: another process holds it, or it cannot be written.
+    """
+    folder = Path(lock.lock_file).parent
+    try:
+        lock.acquire()
+    except Timeout:
+        raise RunError(
+            f"{folder} is being written by another search; wait for it, or give another folder with --out"
+        ) from None
+    except OSError as error:
+        raise RunError(f"cannot write to {folder} ({reason(error)}); make it writable") from None
 
 
 def open_folder(path: Path, name: str, settings: dict[str, Any], *, resume: bool) -> Path:

@@ -15,12 +15,13 @@ from rlcompress.agents import check_agent_file
 from rlcompress.data import DataSplits, Images, ImageSet
 from rlcompress.envs import Outcome, Problem, policy_id
 from rlcompress.errors import HardwareError, RlcompressWarning, RunError
-from rlcompress.evaluation import Evaluator, Score
+from rlcompress.evaluation import Evaluator, Score, metric_of
 from rlcompress.hw_models import HardwareModel
 from rlcompress.integer import IntegerNetwork
 from rlcompress.network.cards import NetworkCard
 from rlcompress.network.trace import TracedNetwork
 from rlcompress.report import write_report
+from rlcompress.report.costs import saved_pct
 from rlcompress.report.pictures import run_pictures
 from rlcompress.report.records import MetricName
 from rlcompress.searches.beside import finals_beside
@@ -94,7 +95,8 @@ def run_search(
         logger: Stable-Baselines3's; its outputs get the search's and the agent's scalars, beside the folder's events.
 
     Raises:
-        RunError: an unknown agent, or a callback for one that does not learn or that ends it before an evaluation.
+        RunError: an unknown agent, a callback for one that does not learn or that ends it before an evaluation, or an
+            allowed drop that allows everything.
         RlcompressError: images, network and hardware do not fit together.
     """
     try:
@@ -117,6 +119,7 @@ def _run(
 ) -> SearchResult:
     check_method(settings.agent, callback)
     check_agent_settings(settings)
+    metric_of(card.metric).check_allowed(settings.all_goals)
     if settings.agent_from is not None:
         check_agent_file(settings.agent_from)  # before anything is measured
     if folder is not None:
@@ -163,7 +166,7 @@ def _concluded(
 ) -> SearchResult:
     """Choose among the candidates on fresh search images, and look at the test images once."""
     fresh, evaluations = evaluator_of(problem, card, fresh_search_images(data, settings)), problem.evaluations
-    chosen, networks, scores, drops = finished(problem, settings, fresh, report)
+    chosen, networks, scores, drops = finished(problem, settings, folder, fresh, report)
     tested = evaluator_of(problem, card, data.test)
     saved = np.array([o.saved_pct for o in chosen])
     ranked = pareto(saved, drops)
@@ -258,7 +261,7 @@ def explore(
 
 
 def finished(
-    problem: Problem, settings: SearchSettings, fresh: Evaluator, report: OnProgress
+    problem: Problem, settings: SearchSettings, folder: RunFolder | None, fresh: Evaluator, report: OnProgress
 ) -> tuple[list[Outcome], dict[int, IntegerNetwork], list[Score], NDArray[np.float64]]:
     """Finalists, the networks of those on the front by position, scores on fresh images, and drops by `judged`."""
     outcomes = list(problem.outcomes.values())
@@ -270,12 +273,19 @@ def finished(
 
     def measured(positions: list[int]) -> Iterator[tuple[Score, Score]]:
         nonlocal networks
-        policies = [outcomes[i] for i in positions]
-        for outcome, (network, (score, again)) in zip(policies, finals([o.choices for o in policies]), strict=True):
-            chosen.append(outcome)
+        ids = {i: policy_id(outcomes[i].choices) for i in positions}
+        known = {i: kept for i in positions if folder is not None and (kept := folder.final_scores(ids[i]))}
+        made = finals([outcomes[i].choices for i in positions if i not in known])
+        for i in positions:
+            if i not in known:
+                networks[len(chosen)], known[i] = next(made)
+                if folder is not None:
+                    folder.keep_final(ids[i], known[i])
+            score, again = known[i]
+            chosen.append(outcomes[i])
             scores.append(score)
             front = pareto(np.array([o.saved_pct for o in chosen]), np.array([of.drop for of in scores]))
-            networks = {i: kept for i, kept in {**networks, len(chosen) - 1: network}.items() if i in front}
+            networks = {i: kept for i, kept in networks.items() if i in front}
             report(Progress("final", len(chosen), most))
             yield score, again
 
@@ -319,7 +329,7 @@ def _entry(problem: Problem, outcome: Outcome, search: Score, likely: float, tes
 
 
 def _energy_saved_pct(problem: Problem, outcome: Outcome) -> float:
-    return 100.0 * (1.0 - outcome.energy_uj / float(problem.costs(problem.space.uniform(8)).energy_uj[0]))
+    return saved_pct(float(problem.costs(problem.space.uniform(8)).energy_uj[0]), outcome.energy_uj)
 
 
 def _dense_figures(problem: Problem, bits: int, search: Evaluator, test: Evaluator) -> Figures:

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING
 
+from rlcompress.report.costs import saved_pct
+
 if TYPE_CHECKING:
     from rlcompress.searches.result import SearchResult
 
@@ -96,4 +98,4 @@ def _beyond(result: "SearchResult") -> str:
 
 
 def _saved(figure: float, dense: float) -> str:
-    return f"{100.0 * (1.0 - figure / dense):.1f} %"
+    return f"{saved_pct(dense, figure):.1f} %"

@@ -12,6 +12,7 @@ from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
 from rlcompress.envs import Outcome
+from rlcompress.report.costs import saved_pct
 
 
 class Telemetry:
@@ -51,7 +52,7 @@ class Telemetry:
     def write(self, outcome: Outcome, best_saved_pct: float) -> None:
         """Add an evaluation; ``best_saved_pct`` is the best so far within the allowed drop."""
         scalars = {
-            "energy_saved_pct": 100.0 * (1.0 - outcome.energy_uj / self._dense_energy_uj),
+            "energy_saved_pct": saved_pct(self._dense_energy_uj, outcome.energy_uj),
             "saved_pct": outcome.saved_pct,
             "best_saved_pct": best_saved_pct,
             "drop": outcome.score.drop,

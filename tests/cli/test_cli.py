@@ -195,10 +195,12 @@ _WRONG = [
     (("energy", "--network", "cifar_resnet20", "--format", "xml"), "unknown format 'xml'"),
     (("energy", "--network", "cifar_resnet20", "--input-shape", "3,32"), "is not C,H,W"),
     (("energy", "--network", "cifar_resnet20", "--policy", "nowhere.json"), "nowhere.json"),
+    (("energy", "--network", "cifar_resnet20", "--input-shape", "3,\u00b2,32"), "is not C,H,W"),
     (("energy", "--network", "cifar_resnet20", "--bits", "9"), "weight_bits must be 2 to 8"),
     (("search", "--network", "digits_cnn", "--data", "digits"), "digits_cnn is not trained; give its weights"),
     (("energy", "--network", "cifar_resnet20", "--input-shape", "3,999999,999999"), "does not fit into memory"),
     ((*_SEARCH, "--max-drop", "-0.5"), "max-drop must be 0 or more"),
+    ((*_SEARCH, "--metric", "kl"), "a drop of 1 nats allows everything"),
     ((*_SEARCH, "--repair", "t9"), "unknown repair 't9'; choose from t0, t1, t2"),
     ((*_SEARCH, "--weights", "nowhere.safetensors"), "nowhere.safetensors"),
     ((*_NAMES, "--data", "cifar10:nowhere"), "nowhere"),
@@ -225,6 +227,8 @@ _WRONG = [
     (("evaluate", "--data", "digits", "--model", "nowhere.onnx"), "there is no such file"),
     (("search", "--network", "nowhere.py:net", "--data", "digits", "--out", "never"), "there is no file nowhere"),
     (("energy", "--network", "nowhere:three:"), "network 'nowhere:three:'"),
+    (("compare", *_SEARCH[1:], "--agents", "nosuch"), "unknown agent 'nosuch'"),
+    (("compare", *_SEARCH[1:], "--seeds", "0,-1"), "seed must be from 0"),
 ]
 _FEW = 8  # that are tried every time; each starts a process
 

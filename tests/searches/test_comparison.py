@@ -11,6 +11,7 @@ from rlcompress.evaluation import Score
 from rlcompress.searches import SearchSettings
 from rlcompress.searches.comparison import Trial, compare, hypervolume
 from rlcompress.searches.comparison_report import plot_html, summary_rows, to_csv
+from rlcompress.searches.folder import lock_of
 from rlcompress.searches.score_store import ScoreStore
 from tests.conftest import Digits
 from tests.searches.test_selection import outcome_of
@@ -52,6 +53,11 @@ def test_finished_trials_are_not_run_again(compared: tuple[list[Trial], Path], d
     lines = (folder / "scores.jsonl").read_text()
     assert _compare(digits, folder) == trials
     assert (folder / "scores.jsonl").read_text() == lines
+
+
+def test_two_comparisons_do_not_share_a_folder(compared: tuple[list[Trial], Path], digits: Digits) -> None:
+    with lock_of(compared[1]), pytest.raises(RunError, match="is being written by another search; wait for it"):
+        _compare(digits, compared[1])
 
 
 def test_table_and_plot(compared: tuple[list[Trial], Path]) -> None:

@@ -64,12 +64,17 @@ def test_few_calibration_images_are_doubted(problem: Problem, digits: Digits) ->
     assert _doubts(problem, replace(few, splits=replace(few.splits, calibration=maps))) == []
 
 
-def test_fixed_widths_are_told(problem: Problem, digits: Digits) -> None:
+def test_what_an_accelerator_does_not_reward_is_told(problem: Problem, digits: Digits) -> None:
+    least = replace(problem.settings, min_bits=8, target="latency")
     told = _doubts(replace(problem, hardware=hw_models.load("npu_int8")), digits)
     assert [line.split(":")[0] for line in told] == [
         "npu_int8 computes with weights of 8 bits and more",
         "npu_int8 computes with activations of 8 bits and more",
+        "npu_int8 saves no energy by 'element' pruning",
     ]
+    assert told[0].endswith("fewer saves storage, traffic, energy of multipliers, but no cycles")
+    (element,) = _doubts(replace(problem, hardware=hw_models.load("systolic_os"), settings=least), digits)
+    assert element == "systolic_os saves no latency by 'element' pruning: leave it out of --granularities"
 
 
 def test_what_a_table_has_not_measured_is_told(problem: Problem, digits: Digits, tmp_path: Path) -> None:

@@ -40,6 +40,14 @@ def test_two_searches_that_begin_together_do_not_share_a_folder(tmp_path: Path, 
         second.begin({}, problem)
 
 
+def test_tuples_among_the_settings_do_not_keep_a_run_from_going_on(tmp_path: Path, problem: Problem) -> None:
+    settings = {**SETTINGS, "agent_settings": {"agent": {"net_arch": (64, 64)}}}
+    first = RunFolder(tmp_path / "run", settings)
+    first.begin({}, problem)
+    first.release()
+    RunFolder(tmp_path / "run", settings, resume=True).release()
+
+
 def test_a_file_is_no_folder(tmp_path: Path) -> None:
     (tmp_path / "run").write_text("mine")
     with pytest.raises(RunError, match=r"run is a file; give a new folder with --out"):
@@ -101,7 +109,8 @@ def test_a_read_only_folder_is_told_in_one_line(begun: RunFolder, monkeypatch: p
 
     folder = RunFolder(begun.path, SETTINGS, resume=True)
     folder.release()
-    monkeypatch.setattr(folder, "_lock", SimpleNamespace(is_locked=False, acquire=refused))
+    lock = SimpleNamespace(is_locked=False, acquire=refused, lock_file=folder.path / ".lock")
+    monkeypatch.setattr(folder, "_lock", lock)
     with pytest.raises(RunError, match=r"cannot write to .*Permission denied"):
         folder._hold()
     monkeypatch.setattr(os, "access", lambda *_: False)

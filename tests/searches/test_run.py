@@ -1,6 +1,8 @@
 import csv
 import json
+import shutil
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +15,7 @@ from rlcompress import hw_models
 from rlcompress.candidates import Candidates, calibration_images
 from rlcompress.envs import ProblemSettings
 from rlcompress.errors import AgentError, NetworkError, RlcompressWarning, RunError
-from rlcompress.evaluation import Evaluator
+from rlcompress.evaluation import Evaluator, FinalScorer
 from rlcompress.integer import lower
 from rlcompress.searches import METHODS, SearchResult, SearchSettings, run_search, search
 from rlcompress.searches.folder import RunFolder
@@ -218,7 +220,8 @@ def test_an_accelerator_without_16_bits_has_no_such_row(digits: Digits, tmp_path
     description = {**yaml.safe_load(text), "name": "narrow"}
     description["bits"] |= {"weight": [4, 8], "activation": [8]}
     (tmp_path / "narrow.yaml").write_text(yaml.safe_dump(description))
-    settings = SearchSettings(evaluations=4, agent="uniform", max_drop=5.0, problem=_PROBLEM)
+    problem = replace(_PROBLEM, granularities=("none", "filter"))
+    settings = SearchSettings(evaluations=4, agent="uniform", max_drop=5.0, problem=problem)
     folder = RunFolder(tmp_path / "run", settings.as_json())
     narrow = hw_models.load(tmp_path / "narrow.yaml")
     with pytest.warns(RlcompressWarning, match="narrow computes"):
@@ -227,6 +230,20 @@ def test_an_accelerator_without_16_bits_has_no_such_row(digits: Digits, tmp_path
     assert json.loads((tmp_path / "run" / "result.json").read_text())["baseline_16bit"] is None
     assert "16 bits" not in repr(result)
     assert "narrow" in (tmp_path / "run" / "report.html").read_text()
+
+
+def test_costs_without_energy_serve_for_latency(digits: Digits, tmp_path: Path) -> None:
+    layers = [spec.name for spec in digits.network.specs if spec.compressible]
+    rows = [f"{name},{bits},8,{keep},{keep * bits},0\n" for name in layers for bits in (4, 8) for keep in (0.5, 1)]
+    header = "layer,weight_bits,activation_bits,keep_ratio,latency_ms,energy_uj\n"
+    (tmp_path / "board.csv").write_text(header + "".join(rows))
+    problem = replace(_PROBLEM, target="latency", granularities=("none",))
+    settings = SearchSettings(evaluations=12, agent="dp", max_drop=50.0, problem=problem)
+    folder, board = RunFolder(tmp_path / "run", settings.as_json()), hw_models.load(tmp_path / "board.csv")
+    with pytest.warns(RlcompressWarning, match="board was measured with"):
+        result = run_search(digits.network, digits.card, digits.splits, board, settings, folder)
+    assert result.best.energy_saved_pct == 0.0
+    assert result.best.figures.latency_ms < result.baseline.latency_ms
 
 
 def test_the_compressed_module_runs(finished: tuple[SearchResult, Path]) -> None:
@@ -262,7 +279,31 @@ def test_a_killed_run_resumes_to_the_same_policy(
     lines = (out / "history.jsonl").read_text().splitlines(keepends=True)
     (left / "history.jsonl").write_text("".join(lines[:7]) + lines[7][:50])
     assert _run(digits, left, resume=True).policy == result.policy
+    assert (left / "final_scores.jsonl").read_text() == (out / "final_scores.jsonl").read_text()
     assert len((left / "history.jsonl").read_text().splitlines()) == 12
+
+
+def test_final_networks_that_are_scored_are_not_made_again(
+    finished: tuple[SearchResult, Path], digits: Digits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    result, out = finished
+    for name in ("run.json", "history.jsonl", "sensitivity.csv", "hardware.yaml", "network.json"):
+        shutil.copy(out / name, tmp_path / name)
+    lines = (out / "final_scores.jsonl").read_text().splitlines(keepends=True)
+    (tmp_path / "final_scores.jsonl").write_text("".join(lines[:-2]) + lines[-2][:50])
+    scored = []
+    monkeypatch.setattr(FinalScorer, "__call__", _noting(scored, FinalScorer.__call__))
+    assert _run(digits, tmp_path, resume=True).front == result.front
+    assert len(scored) == 2
+    assert (tmp_path / "final_scores.jsonl").read_text() == "".join(lines)
+
+
+def _noting(seen: list[object], function: Callable[[FinalScorer, object], object]) -> Callable[..., object]:
+    def noting(self: FinalScorer, choices: object) -> object:
+        seen.append(choices)
+        return function(self, choices)
+
+    return noting
 
 
 def test_a_folder_with_another_run_is_refused(finished: tuple[SearchResult, Path], digits: Digits) -> None:
