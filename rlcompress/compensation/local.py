@@ -28,11 +28,13 @@ class InputMeans:
 
     def result(self) -> dict[str, Tensor]:
         """Layer name -> [G, D], in the order of `input_hessians`."""
-        return {name: _mean_column(layer, self._sums[name] / self._images[name]) for name, layer in self._layers.items()}
+        return {
+            name: _mean_column(layer, self._sums[name] / self._images[name]) for name, layer in self._layers.items()
+        }
 
 
 def _sum_of_images(x: Tensor) -> Tensor:
-    """[1, ...] the sum over the first dimension, as a matrix product: `torch.sum` of channels_last takes ten times it."""
+    """[1, ...] the sum over the first dimension, as a matrix product (ten times as fast in channels_last)."""
     order = sorted(range(1, x.dim()), key=x.stride, reverse=True)  # as they lie in memory, so that nothing is copied
     stored = x.permute(0, *order)
     total = x.new_ones(1, len(x)) @ stored.flatten(1)
