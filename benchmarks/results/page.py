@@ -17,10 +17,11 @@ at 8 bits (and at 16 bits, where the accelerator has that width), on the same ac
 ([hardware.md](hardware.md)). One search serves all the drops allowed; policies are chosen on training images, and what
 they lose on the test images is given with its 95 % interval. Minutes are wall-clock of a search by one process, of its
 last part where it was interrupted. Over several seeds figures are means, with the standard deviation of the energy
-saved, and means over networks leave out those without a policy. Every second search image that has a class is moved a
-little (`search=moved`, see [results.md](results.md)). `val1300` are 1,300 images of ImageNet's validation set, an
-easier part of it than average, so that only the drops say something. The networks for ImageNet are searched with 750
-images beside 250 for calibration, VDSR with 72 and 24 squares of photographs.
+saved, and means over networks leave out those without a policy; those of t1 and t2 are over different networks. Every
+second search image that has a class is moved a little (`search=moved`, see [experiments.md](experiments.md)). Searches
+have 200 evaluations, those of the networks for ImageNet 100. `val1300` are 1,300 images of ImageNet's validation set,
+an easier part of it than average, so that only the drops say something. The networks for ImageNet are searched with
+750 images beside 250 for calibration, VDSR with 72 and 24 squares of photographs.
 """
 
 

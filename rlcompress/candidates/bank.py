@@ -75,7 +75,7 @@ class Candidates:
         correction_images: how many calibration images the BatchNorm correction looks at.
         range_norm: exponent of the error that activation ranges make least, see `fit_ranges`.
         correction: ``paired`` runs every stitched network on the correction images; ``local`` runs nothing and takes
-            what each layer does to its own outputs from its inputs' moments, see `docs/results.md`.
+            what each layer does to its own outputs from its inputs' moments, see `docs/experiments.md`.
         memory: bounds of the compressed layers and finished networks that are kept; None for some that suit most
             machines. With bounds, freed memory goes back to the system whenever something was made that is kept.
         cache: folder in which Hessians and compressed layers are kept for other runs, see `BankStore`; None for none.

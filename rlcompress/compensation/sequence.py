@@ -7,7 +7,7 @@ known by then it is the sum that counts, so that a residual branch makes up for 
 
 Fitting in sequence is that of channel pruning (He et al., ICCV 2017, eq. 6) and GPTQ (Frantar et al., ICLR 2023). But
 regression on the compressed network's inputs shrinks weights, since these hold the noise of few bits, and regression on
-the dense network's does not know what has become of them; inputs halfway between do best (docs/results.md).
+the dense network's does not know what has become of them; inputs halfway between do best (docs/experiments.md).
 """
 
 import math

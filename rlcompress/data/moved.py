@@ -20,7 +20,7 @@ def half_moved(images: ImageSet) -> ImageSet:
     A network remembers the images that it was trained on, and how far differs from network to network: what compression
     loses on them may be half or twice of what it loses on others. Moved ones are new to it, unless it was trained on
     such rotations, and harder than others of their kind; with a half of each, what is lost differs less from what is
-    lost on test images (docs/results.md). The same draw at every call; borders are filled by reflection.
+    lost on test images (docs/experiments.md). The same draw at every call; borders are filled by reflection.
 
     Args:
         images: with class numbers, or without labels.

@@ -14,7 +14,7 @@ def final_drops(finals: Sequence[tuple[Score, Score]], candidates: Sequence[Scor
     Each is the likely drop, by what was measured on fresh images and by what was to be expected on them. Where nothing
     tells what was to be expected, it is the `cautious_drop`, or that blended with what its error predicts where this is
     more: where many final networks are measured on few images, one that seems to lose little is mostly lucky
-    (docs/results.md).
+    (docs/experiments.md).
 
     Args:
         finals: scores on fresh images and on those that candidates were scored on.
