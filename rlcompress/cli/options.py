@@ -24,7 +24,9 @@ Data = Annotated[
 Engine = Annotated[
     str, typer.Option(help="auto, portable, int8 or cuda: what runs compressed networks, not what they give.")
 ]
-Hardware = Annotated[str, typer.Option(help="Accelerator's name, see `rlcompress hardware list`, or a YAML file.")]
+Hardware = Annotated[
+    str, typer.Option(help="Name, see `rlcompress hardware list`, a YAML description or a CSV table of measured costs.")
+]
 Policy = Annotated[Path | None, typer.Option(help="policy.json of a search.")]
 MaxDrop = Annotated[
     float, typer.Option(help="What may be lost of the metric, in its unit: points of top-1, dB of PSNR.")

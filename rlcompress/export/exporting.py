@@ -119,7 +119,7 @@ def _write_onnx(recording: Recording, example: Tensor, path: Path, about: dict[s
     try:
         from rlcompress.export.onnx_model import to_onnx
     except ImportError as error:
-        raise NetworkError(f"ONNX needs the package {error.name!r}; install rlcompress[export]") from None
+        raise NetworkError(f"ONNX needs the package {error.name!r}; install it, or the extra 'export'") from None
     model, inexact = to_onnx(recording, example, {key: json.dumps(part) for key, part in about.items()}, int4=int4)
     write_atomic(path, model.SerializeToString())
     return inexact

@@ -33,7 +33,7 @@ class OnnxNetwork(nn.Module):
         try:
             import onnxruntime
         except ImportError:
-            raise NetworkError("scoring ONNX files needs onnxruntime; install rlcompress[export]") from None
+            raise NetworkError("scoring ONNX files needs onnxruntime; install it, or the extra 'export'") from None
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.log_severity_level = 3

@@ -66,9 +66,7 @@ def _ray() -> Any:
     try:
         import ray
     except ImportError:
-        raise RunError(
-            "Ray is not installed; install it with `pip install rlcompress[ray]`, or leave --ray out"
-        ) from None
+        raise RunError("Ray is not installed; install it, or the extra 'ray', or leave --ray out") from None
     return ray
 
 
