@@ -2,7 +2,8 @@
 
 A key is a sum of products with odd 64-bit numbers (multilinear hashing, modulo 2^64) over everything that the figures
 of an operator depend on: its own choice, what is removed from its outputs and from its producers' outputs, the widths
-of the tensors it reads and writes, what stays on chip, and the same of operators that work on its tiles.
+of the tensors it reads and writes, what stays on chip, and the same of operators that work on its tiles. Choices are
+mixed first, as the hash tells apart only what differs in low bits as well.
 """
 
 from typing import Any
@@ -19,6 +20,7 @@ Keys = NDArray[np.uint64]
 Codes = tuple[Keys, Keys, NDArray[np.uint8]]
 
 _FILTER = GRANULARITIES.index("filter")
+_MULTIPLIER = np.uint64(0xFF51AFD7ED558CCD)
 _ODD = np.random.default_rng(20180601).integers(0, 2**63, 4096, np.uint64) * np.uint64(2) + np.uint64(1)
 
 
@@ -73,6 +75,15 @@ class Signature:
         return np.asarray(code)
 
 
+def _mixed(words: Keys) -> Keys:
+    """Different words for different ones, whose differences reach every bit (as MurmurHash3 ends).
+
+    Ratios such as 1/4 and 1/2 differ in their highest bits alone, and products with odd numbers would leave it at that.
+    """
+    words = (words ^ (words >> np.uint64(33))) * _MULTIPLIER
+    return np.asarray(words ^ (words >> np.uint64(33)))
+
+
 def policy_keys(codes: Codes) -> Keys:
     """[B] keys of whole policies."""
     choice = codes[0]
@@ -89,8 +100,8 @@ def codes_of(batch: ChoiceBatch) -> Codes:
     small = (granularity * 1024 + batch.weight_bits.T * 32 + batch.activation_bits.T).astype(np.uint64)
     if batch.weight_quantizer.any():
         small += batch.weight_quantizer.T.astype(np.uint64) * np.uint64(16384)
-    np.multiply(keep, _ODD[3000], out=removal[:-1])
-    np.multiply(small, _ODD[3099], out=choice[:-1])
+    np.multiply(_mixed(keep), _ODD[3000], out=removal[:-1])
+    np.multiply(_mixed(small), _ODD[3099], out=choice[:-1])
     choice[:-1] += removal[:-1]
     removal[:-1] *= granularity == _FILTER
     return choice, removal, np.ascontiguousarray(batch.activation_bits.T, np.uint8)
