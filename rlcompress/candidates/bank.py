@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from torch import Tensor, fx, nn
 
 from rlcompress.candidates.checks import (
-    check_applies,
     check_calibration,
     check_hessians,
     check_weights,
@@ -53,7 +52,7 @@ from rlcompress.quantization import (
     keep_codes,
     largest_code,
 )
-from rlcompress.spec import REFERENCE_BITS, LayerChoice
+from rlcompress.spec import REFERENCE_BITS, LayerChoice, check_applies
 
 _WIDTHS = {"uniform": (2, 3, 4, 5, 6, 7, 8), "clustered": (2, 3, 4, 5, 6, 7)}  # that are computed together
 _CORRECTED_SHARE = 4  # of the bank's memory that corrected layers take beside it; each has codes of one width

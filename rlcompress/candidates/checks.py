@@ -5,9 +5,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from rlcompress.errors import DataError, NetworkError, PolicyError
+from rlcompress.errors import DataError, NetworkError
 from rlcompress.network.trace import TracedNetwork
-from rlcompress.spec import FIXED_KEEP_RATIOS, GRANULARITIES, LayerChoice, LayerSpec, applies
 
 _LARGEST = 1e12  # activation whose third power, which ranges are fitted by, is finite in float32
 
@@ -76,20 +75,3 @@ def check_calibration(network: TracedNetwork, images: Tensor) -> None:
         raise DataError("calibration images are not finite; check the data and its mean and std")
     if images[0, 0].numel() > 1 and bool((images == images[:1, :, :1, :1]).all()):
         raise DataError("calibration images are all of one colour; give training images")
-
-
-def check_applies(spec: LayerSpec, choice: LayerChoice) -> None:
-    """Check that a layer can be pruned as a choice says.
-
-    Raises:
-        PolicyError: its shape does not allow the granularity, or the granularity not the keep ratio.
-    """
-    name, fixed = choice.granularity, FIXED_KEEP_RATIOS.get(choice.granularity)
-    if not applies(name, spec):
-        fitting = ", ".join(g for g in GRANULARITIES if applies(g, spec))
-        raise PolicyError(f"layer {spec.name!r}: its shape cannot be pruned by {name!r}; choose from {fitting}")
-    if fixed is not None and choice.keep_ratio not in fixed:
-        ratios = " or ".join(map(str, fixed))
-        raise PolicyError(
-            f"layer {spec.name!r}: {name!r} keeps {ratios}, not {choice.keep_ratio}; set keep_ratio to it"
-        )

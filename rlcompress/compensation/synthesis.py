@@ -84,7 +84,7 @@ def _fitted(network: nn.Module, kept: Mapping[str, Moments], start: Tensor, mean
 
 
 def _recorder(seen: dict[str, Tensor], name: str) -> Callable[[nn.Module, tuple[Tensor], Tensor], None]:
-    return lambda _module, _inputs, output: seen.__setitem__(name, output)
+    return lambda _module, _inputs, output: seen.__setitem__(name, output.clone())  # ReLU may overwrite it
 
 
 def _distance(output: Tensor, want: Moments) -> Tensor:

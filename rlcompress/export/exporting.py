@@ -15,10 +15,13 @@ from rlcompress.export import tensors
 from rlcompress.export.records import Recording, record
 from rlcompress.export.replay import replayed
 from rlcompress.files import open_atomic, write_atomic
+from rlcompress.integer import lower
 from rlcompress.network.cards import NetworkCard
 from rlcompress.network.static import make_static
 from rlcompress.network.thinning import thinned
 from rlcompress.spec import CompressionPolicy
+
+_FARTHEST = 1e-3  # of the largest output; operators without an integer rule may sum in another order
 
 Writer = Callable[[Recording, Tensor, Path, dict[str, Any], bool], set[str]]
 
@@ -78,10 +81,22 @@ def check_wish(path: str | Path, format: str, int4: bool) -> None:  # noqa: A002
 
 
 def recorded(stitched: fx.GraphModule, example: Tensor, round_to: int = 1) -> Recording:
-    """The recording of a stitched network without the channels that nothing reads, for images like ``example``."""
+    """The recording of a stitched network without the channels that nothing reads, for images like ``example``.
+
+    Raises:
+        NetworkError: an operator cannot be recorded, or the recording does not compute what the network does.
+    """
     small = thinned(stitched, example, round_to)
     make_static(small, example)
-    return record(small)
+    recording = record(small)
+    images = torch.randn(2, *example.shape[1:], generator=torch.Generator().manual_seed(0))
+    wanted, given = (network(images) for network in (lower(stitched), replayed(recording, "auto")))
+    if given.shape != wanted.shape or float((given - wanted).abs().max()) > _FARTHEST * float(wanted.abs().max()):
+        raise NetworkError(
+            "without its removed channels the network computes something else, so that it cannot be exported; search "
+            "it with --granularities none,element, and report this"
+        )
+    return recording
 
 
 def _about(policy: CompressionPolicy, card: NetworkCard) -> dict[str, Any]:

@@ -52,7 +52,7 @@ def _adaptively_pooled(kind: str) -> Rule:
 
 def _reduced(kind: str) -> Rule:
     def rule(c: Context) -> str:
-        dims = c.argument(1, "dim", c.kwargs.get("axis"))
+        dims = c.argument(1, "dim", None)
         axes = [dim % len(c.source) for dim in (dims if isinstance(dims, list) else [dims])]
         keep = int(bool(c.argument(2, "keepdim", False)))
         if kind == "ReduceSum":

@@ -1,18 +1,46 @@
 """Exported files as networks that an evaluator can score."""
 
-import json
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Self
 
 import torch
+from pydantic import BaseModel, Field, ValidationError, model_validator
 from torch import Tensor, nn
 
 from rlcompress.errors import NetworkError
 from rlcompress.export import tensors
 from rlcompress.export.exporting import ENDINGS
+from rlcompress.files import LimitError, parse_json, read_bytes
 from rlcompress.network.cards import NetworkCard
 
-_MAX_SIDE = 4096
+_MAX_FILE_BYTES = 4_000_000_000
+
+_Side = Annotated[int, Field(ge=1, le=4096, strict=True)]
+_Finite = Annotated[float, Field(allow_inf_nan=False)]
+
+
+class _Network(BaseModel):
+    name: str
+    classes: int | None
+    source: str
+    metric: str | None
+
+
+class _Preprocessing(BaseModel):
+    input_shape: tuple[_Side, _Side, _Side]
+    mean: tuple[_Finite, ...]
+    std: tuple[Annotated[_Finite, Field(gt=0)], ...]
+
+    @model_validator(mode="after")
+    def _one_a_channel(self) -> Self:
+        if not len(self.mean) == len(self.std) == self.input_shape[0]:
+            raise ValueError("mean and std are one value a channel")
+        return self
+
+
+class _About(BaseModel):
+    network: _Network
+    preprocessing: _Preprocessing
 
 
 class OnnxNetwork(nn.Module):
@@ -38,7 +66,7 @@ class OnnxNetwork(nn.Module):
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.log_severity_level = 3
         try:
-            content = Path(path).read_bytes()
+            content = read_bytes(path, _MAX_FILE_BYTES)
             self._session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # a damaged file can raise anything
             reason = " ".join(str(error).split())
@@ -77,12 +105,14 @@ def read_exported(path: str | Path, engine: str = "auto") -> tuple[nn.Module, Ne
         return replayed, card
     network = OnnxNetwork(path)
     try:
-        about = {key: json.loads(network.about[key]) for key in ("network", "preprocessing")}
-    except (KeyError, ValueError):
+        about = {key: parse_json(network.about[key]) for key in ("network", "preprocessing")}
+    except (KeyError, LimitError):
         raise NetworkError(
             f"{path}: says nothing about its input; give a file that `rlcompress export` wrote"
         ) from None
-    return network, _card(about, path)
+    card = _card(about, path)
+    _check_runs(network, card, path)
+    return network, card
 
 
 def _check_runs(network: nn.Module, card: NetworkCard, path: str | Path) -> None:
@@ -97,24 +127,18 @@ def _check_runs(network: nn.Module, card: NetworkCard, path: str | Path) -> None
 
 def _card(about: dict[str, Any], path: str | Path) -> NetworkCard:
     try:
-        network, images = about["network"], about["preprocessing"]
-        channels, height, width = map(_side, images["input_shape"])
-        return NetworkCard(
-            name=network["name"],
-            factory="",
-            input_shape=(channels, height, width),
-            mean=tuple(float(value) for value in images["mean"]),
-            std=tuple(float(value) for value in images["std"]),
-            classes=network["classes"],
-            description=f"exported to {Path(path).name}",
-            source=network["source"],
-            metric=network["metric"] or "agreement",
-        )
-    except (KeyError, TypeError, ValueError):
+        head = _About.model_validate(about)
+    except ValidationError:
         raise NetworkError(f"{path}: its metadata is damaged; export it anew") from None
-
-
-def _side(size: Any) -> int:
-    if not (isinstance(size, int) and 1 <= size <= _MAX_SIDE):
-        raise ValueError(f"size {size!r}")
-    return size
+    network, images = head.network, head.preprocessing
+    return NetworkCard(
+        name=network.name,
+        factory="",
+        input_shape=images.input_shape,
+        mean=images.mean,
+        std=images.std,
+        classes=network.classes,
+        description=f"exported to {Path(path).name}",
+        source=network.source,
+        metric=network.metric or "agreement",
+    )

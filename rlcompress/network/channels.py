@@ -134,7 +134,7 @@ class _Propagation:
         name = operation(node)
         if name in PAIRWISE:
             return self._of_pair(node)
-        if name in PLAIN and is_tensor(node.args[0]):
+        if name in PLAIN and [part for part in node.all_input_nodes if is_tensor(part)] == [node.args[0]]:
             return self._whole(node.args[0])
         if name in REDUCTIONS and (reduced_dims(node) or {0}).isdisjoint({0, 1}):
             return self._whole(node.args[0])

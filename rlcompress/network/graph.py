@@ -14,7 +14,7 @@ from rlcompress.network.exported import exported_graph
 from rlcompress.network.faithful import check_faithful
 from rlcompress.network.in_place import read_results
 from rlcompress.network.modular import make_modular
-from rlcompress.network.operations import operation
+from rlcompress.network.operations import CONCATENATIONS, PAIRWISE, REDUCTIONS, operation
 from rlcompress.network.stored_weights import with_stored_weights
 
 _WRAPPERS = {"DataParallel": "module", "DistributedDataParallel": "module", "OptimizedModule": "_orig_mod"}
@@ -152,12 +152,17 @@ class _ShapeRecorder(fx.Interpreter):
 
 
 def _normalize_calls(graph: fx.GraphModule) -> None:
-    """Pass the first argument by position, and reshape where the layout of the images may not allow a view."""
+    """Pass tensors by position, name dimensions alike, and reshape where the layout of images may not allow a view."""
     for node in graph.graph.nodes:
         first = next((key for key in ("input", "tensors") if key in node.kwargs), None)
         if first is not None and not node.args:
             node.args = (node.kwargs[first],)
             node.kwargs = {key: value for key, value in node.kwargs.items() if key != first}
+        if operation(node) in PAIRWISE and "other" in node.kwargs and len(node.args) == 1:
+            node.args = (*node.args, node.kwargs["other"])
+            node.kwargs = {key: value for key, value in node.kwargs.items() if key != "other"}
+        if operation(node) in REDUCTIONS | CONCATENATIONS and "axis" in node.kwargs:
+            node.kwargs = {"dim" if key == "axis" else key: value for key, value in node.kwargs.items()}
         if node.op == "call_method" and node.target == "view" and torch.dtype not in map(type, node.args):
             node.target = "reshape"
 

@@ -1,5 +1,6 @@
 """The figures that a report begins with."""
 
+import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -211,23 +212,24 @@ class Spread:
 
 
 def spreads(runs: Sequence[RunData]) -> list[Spread]:
-    """Mean and standard deviation over seeds, of finished runs with equal settings but for the seed."""
-    groups: dict[tuple[object, ...], list[RunData]] = {}
+    """Mean and standard deviation over seeds, of finished runs that differ in nothing but the seed; one run a seed."""
+    groups: dict[str, dict[int, RunData]] = {}
     for data in runs:
         if data.result is not None:
-            s = data.run.settings
-            key = (s.network, s.hardware, s.agent, s.target, s.max_drop, s.evaluations, s.minutes)
-            groups.setdefault(key, []).append(data)
-    return [
-        Spread(
-            f"{key[0]} on {key[1]}, {key[2]}",
-            len(group),
-            _mean_text([data.result.best.energy_saved_pct for data in group if data.result]),
-            _mean_text([d.result.best.drop_test for d in group if d.result and d.result.best.drop_test is not None]),
-        )
-        for key, group in groups.items()
-        if len(group) > 1
-    ]
+            about = {"settings": data.run.settings.model_dump(exclude={"seed"}), "metric": data.run.metric.model_dump()}
+            key = json.dumps(about, sort_keys=True, default=str)
+            groups.setdefault(key, {}).setdefault(data.run.settings.seed, data)
+    return [_spread(list(group.values())) for group in groups.values() if len(group) > 1]
+
+
+def _spread(group: Sequence[RunData]) -> Spread:
+    settings, best = group[0].run.settings, [data.result.best for data in group if data.result]
+    return Spread(
+        f"{settings.network} on {settings.hardware}, {settings.agent}",
+        len(group),
+        _mean_text([entry.energy_saved_pct for entry in best]),
+        _mean_text([entry.drop_test for entry in best if entry.drop_test is not None]),
+    )
 
 
 def _mean_text(values: Sequence[float]) -> str:

@@ -16,7 +16,7 @@ from rlcompress.spec.choice import (
     keep_counts,
 )
 from rlcompress.spec.files import specs_from_json, specs_to_json
-from rlcompress.spec.granularity import FIXED_KEEP_RATIOS, applies, offered_keep_ratios
+from rlcompress.spec.granularity import FIXED_KEEP_RATIOS, applies, check_applies, offered_keep_ratios
 from rlcompress.spec.layer import COMPRESSIBLE_KINDS, KINDS, LayerSpec, fingerprint, rounded_to
 from rlcompress.spec.policy import CompressionPolicy, LayerEntry, NetworkReference, policy_json_schema
 from rlcompress.spec.structure import NetworkStructure
@@ -39,6 +39,7 @@ __all__ = [
     "NetworkReference",
     "NetworkStructure",
     "applies",
+    "check_applies",
     "fingerprint",
     "keep_count",
     "keep_counts",

@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Sequence
 
+from rlcompress.errors import PolicyError
+from rlcompress.spec.choice import GRANULARITIES, LayerChoice
 from rlcompress.spec.layer import LayerSpec
 
 _N_OF_M_GROUP = 4
@@ -42,3 +44,20 @@ def offered_keep_ratios(granularity: str, grid: Sequence[float]) -> list[float]:
         return []
     fixed = FIXED_KEEP_RATIOS.get(granularity, grid)
     return [float(ratio) for ratio in fixed if grid[0] <= ratio < 1.0]
+
+
+def check_applies(spec: LayerSpec, choice: LayerChoice) -> None:
+    """Check that a layer can be pruned as a choice says.
+
+    Raises:
+        PolicyError: its shape does not allow the granularity, or the granularity not the keep ratio.
+    """
+    name, fixed = choice.granularity, FIXED_KEEP_RATIOS.get(choice.granularity)
+    if not applies(name, spec):
+        fitting = ", ".join(g for g in GRANULARITIES if applies(g, spec))
+        raise PolicyError(f"layer {spec.name!r}: its shape cannot be pruned by {name!r}; choose from {fitting}")
+    if fixed is not None and choice.keep_ratio not in fixed:
+        ratios = " or ".join(map(str, fixed))
+        raise PolicyError(
+            f"layer {spec.name!r}: {name!r} keeps {ratios}, not {choice.keep_ratio}; set keep_ratio to it"
+        )

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from rlcompress.errors import PolicyError, first_problem
 from rlcompress.files import LimitError, parse_json, read_text, reason, write_atomic
 from rlcompress.spec.choice import LayerChoice
+from rlcompress.spec.granularity import check_applies
 from rlcompress.spec.layer import MAX_SIZE, LayerSpec, fingerprint
 
 _MAX_FILE_BYTES = 2_000_000
@@ -150,7 +151,7 @@ class CompressionPolicy(BaseModel):
 
         Raises:
             PolicyError: a layer is missing or unknown, out of order, of another shape, removes outputs that cannot be
-                removed, or coupled layers, or readers of one tensor, disagree.
+                removed, is pruned in a way that it cannot be, or coupled layers, or readers of one tensor, disagree.
         """
         wanted = [spec.name for spec in specs if spec.compressible]
         have = [entry.name for entry in self.layers]
@@ -167,8 +168,12 @@ class CompressionPolicy(BaseModel):
             )
         if have != wanted:
             raise PolicyError(f"policy: layers are out of execution order; begin with {wanted[0]!r}")
-        _check_coupling(specs, self.choices)
-        _check_readers(specs, self.choices)
+        choices = self.choices
+        _check_coupling(specs, choices)
+        _check_readers(specs, choices)
+        for spec in specs:
+            if spec.compressible:
+                check_applies(spec, choices[spec.name])
         if self.network.fingerprint != (own := fingerprint(specs)):
             raise PolicyError(
                 f"policy made for {self.network.name}, structure {self.network.fingerprint}: this network has the same "

@@ -8,17 +8,17 @@ from rlcompress.compensation import Moments, output_moments, synthetic_images
 from rlcompress.network.cards import get_card
 from rlcompress.network.trace import trace
 from rlcompress.spec import LayerChoice
-from tests.small_networks import OptionAResNet, conv, images, randomized
+from tests.small_networks import InvertedResidual, OptionAResNet, conv, images, randomized
 
 SHAPE = (3, 8, 8)
 MEAN, STD = (0.4, 0.5, 0.6), (0.2, 0.3, 0.25)
 
 
-def calibrated():
+def calibrated(kind=OptionAResNet):
     """A network whose BatchNorms have seen images, and those images."""
     x = torch.rand(256, *SHAPE, generator=torch.Generator().manual_seed(3)).square()
     x = (x - torch.tensor(MEAN).view(-1, 1, 1)) / torch.tensor(STD).view(-1, 1, 1)
-    network = OptionAResNet().train()
+    network = kind().train()
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.momentum = 1.0
@@ -90,3 +90,17 @@ def test_the_tier_without_data_looks_at_none():
         bank = Candidates(traced, calibration, repair="t0")
         errors.append(float((bank.final(choices)(x) - dense).square().mean()))
     assert errors[0] < errors[1]
+
+
+def test_activations_in_place_change_no_image():
+    made = []
+    for inplace in (False, True):
+        network, x = calibrated(InvertedResidual)
+        activations = [module for module in network.modules() if isinstance(module, nn.ReLU6)]
+        assert activations
+        for module in activations:
+            module.inplace = inplace
+        traced = trace(network, x[:1])
+        kept = {name: Moments(*moments) for name, moments in traced.moments.items()}
+        made.append(synthetic_images(traced.graph, kept, SHAPE, MEAN, STD))
+    assert torch.equal(*made)

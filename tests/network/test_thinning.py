@@ -71,6 +71,17 @@ def one_tensor_twice(s, x):
     return s.fc(s.c(F.relu(s.b(torch.cat([x, x], 1)))).mean((2, 3)))
 
 
+def operands_by_name(s, x):
+    x = F.relu(torch.add(s.a(x), other=s.b(x)))
+    x = torch.concatenate([torch.sub(s.c(x), other=s.d(x)), s.e(x)], axis=1)
+    return s.fc(F.relu(x).mean(axis=(2, 3)))
+
+
+def bounds_that_are_tensors(s, x):
+    x = s.a(x)
+    return s.fc(s.c(torch.clamp(F.relu(x), max=s.b(x))).mean((2, 3)))
+
+
 def parts(s, x):
     x = s.a(x)
     return s.fc(torch.cat([s.b(x[:, 2:]), F.pad(x[:, :4, ::2, ::2], (0, 0, 0, 0, 1, 0))], 1).mean((2, 3)))
@@ -102,6 +113,9 @@ NETWORKS = {
     "channels last": lambda: Net(channels_last_flatten, a=conv(3, 8), b=conv(8, 6), fc=nn.Linear(24, 5)),
     "constant sizes": lambda: Net(constant_sizes, a=conv(3, 8), fc=nn.Linear(512, 5)),
     "parts": lambda: Net(parts, a=conv(3, 8), b=conv(6, 7, stride=2), fc=nn.Linear(12, 5)),
+    "operands by name": lambda: Net(
+        operands_by_name, a=conv(3, 8), b=conv(3, 8), c=conv(8, 6), d=conv(8, 6), e=conv(8, 4), fc=nn.Linear(10, 5)
+    ),
     "tokens": lambda: Net(
         lambda s, x: s.fc(s.b(s.norm(s.mix(s.a(x).permute(0, 2, 3, 1))).permute(0, 3, 1, 2)).mean((2, 3))),
         a=conv(3, 8), mix=nn.Linear(8, 8), norm=nn.LayerNorm(8), b=conv(8, 8), fc=nn.Linear(8, 5),
@@ -160,6 +174,14 @@ def test_masked_equals_thinned(name, granularities, seed):
             assert rows == outputs[0, i]
         if choices[layer].granularity != "none" and not parted and bank.network.layers[layer].groups == 1:
             assert columns == inputs[0, i]
+
+
+def test_tensors_that_bound_others_keep_their_channels():
+    network = Net(bounds_that_are_tensors, a=conv(3, 8), b=conv(8, 8), c=conv(8, 6), fc=nn.Linear(6, 5))
+    couplings = {spec.name: spec.coupling for spec in trace(network, torch.zeros(1, *SHAPE)).specs}
+    assert (couplings["a"], couplings["b"], couplings["c"]) == (None, None, "c")
+    for seed in range(3):
+        check(network, SHAPE, ("filter", "channel"), seed)
 
 
 @cache

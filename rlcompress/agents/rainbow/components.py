@@ -6,6 +6,9 @@ from typing import Any
 
 from rlcompress.errors import AgentError
 
+_MOST = 1000  # steps, and atoms
+_FARTHEST = 1e6
+
 
 @dataclass(frozen=True, kw_only=True)
 class RainbowComponents:
@@ -43,10 +46,13 @@ class RainbowComponents:
     sigma: float = 0.5
 
     def __post_init__(self) -> None:
-        if self.multi_step < 1 or self.n_atoms < 2:
-            raise AgentError(f"multi_step must be >= 1 and n_atoms >= 2, got {self.multi_step} and {self.n_atoms}")
-        if not self.v_min < self.v_max:
-            raise AgentError(f"v_min must lie below v_max, got {self.v_min} and {self.v_max}")
+        for name, least in (("multi_step", 1), ("n_atoms", 2)):
+            if not least <= getattr(self, name) <= _MOST:
+                raise AgentError(f"{name} must lie between {least} and {_MOST}, got {getattr(self, name)}")
+        if not -_FARTHEST <= self.v_min < self.v_max <= _FARTHEST:
+            raise AgentError(
+                f"v_min must lie below v_max, both within {_FARTHEST:g} of 0, got {self.v_min} and {self.v_max}"
+            )
         for name in ("alpha", "beta", "sigma"):
             if not 0.0 <= getattr(self, name) <= 1.0:
                 raise AgentError(f"{name} must lie between 0 and 1, got {getattr(self, name)}")
