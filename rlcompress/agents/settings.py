@@ -1,7 +1,7 @@
 """`CompositeSettings`: every hyper-parameter of the composite agent in one place."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from numbers import Real
 from typing import Any, Literal, Self, get_args
 
@@ -134,12 +134,8 @@ class CompositeSettings:
         for name, options in (("discrete", get_args(Discrete)), ("continuous", get_args(Continuous))):
             if getattr(self, name) not in options:
                 raise AgentError(f"{name} must be one of {', '.join(options)}, got {getattr(self, name)!r}")
+        _check_numbers(vars(self))
         for name, (low, high) in _RANGES.items():
-            if not isinstance(getattr(self, name), Real):
-                given = type(getattr(self, name)).__name__
-                raise AgentError(
-                    f"{name} must be a number, got a {given}; to change it in training, save and load with another"
-                )
             if not low <= getattr(self, name) <= high:
                 raise AgentError(f"{name} must lie between {low:g} and {high:g}, got {getattr(self, name)}")
         if not self.net_arch or min(self.net_arch) < 1:
@@ -179,14 +175,10 @@ class CompositeSettings:
         Raises:
             AgentError: a name is no setting, or a value is wrong.
         """
-        values: dict[str, Any] = {
-            name: tuple(value) if isinstance(value, list) else value for name, value in changes.items()
-        }
-        if isinstance(values.get("rainbow"), Mapping):
-            _check_names(RainbowComponents, values["rainbow"])
-            values["rainbow"] = replace(self.rainbow, **values["rainbow"])
-        _check_names(CompositeSettings, values)
-        return replace(self, **values)
+        values = {**vars(self), **changes}
+        if isinstance(values["rainbow"], Mapping):
+            values["rainbow"] = {**vars(self.rainbow), **values["rainbow"]}
+        return self.parse(values)
 
     @classmethod
     def parse(cls, values: Mapping[str, Any]) -> Self:
@@ -198,10 +190,18 @@ class CompositeSettings:
         _check_names(CompositeSettings, values)
         if isinstance(values.get("rainbow"), Mapping):
             _check_names(RainbowComponents, values["rainbow"])
+        _check_numbers(values)
         try:
             return TypeAdapter(cls).validate_python(dict(values))
         except ValidationError as error:
             raise AgentError(first_problem(error)) from None
+
+
+def _check_numbers(values: Mapping[str, Any]) -> None:
+    for name, value in values.items():
+        if name in _RANGES and not isinstance(value, Real):
+            mend = "to change it in training, save and load with another" if callable(value) else "give one"
+            raise AgentError(f"{name} must be a number, got a {type(value).__name__}; {mend}")
 
 
 def _check_names(settings: type[CompositeSettings | RainbowComponents], names: Iterable[str]) -> None:

@@ -1,15 +1,16 @@
 """`CompositeSearchSettings`: how the composite agent's search spends its time, in one place."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from functools import cache
 from importlib.resources import files
 from typing import Any, Self
 
 import yaml
+from pydantic import TypeAdapter, ValidationError
 
 from rlcompress.agents import CompositeSettings
-from rlcompress.errors import AgentError
+from rlcompress.errors import AgentError, first_problem
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,14 +48,17 @@ class CompositeSearchSettings:
         Raises:
             AgentError: a name is no setting, or a value is wrong.
         """
-        values = dict(changes)
+        values = {**vars(self), **changes}
         known = sorted(entry.name for entry in fields(self))
         unknown = sorted(set(values) - set(known))
         if unknown:
             raise AgentError(f"unknown setting {unknown[0]!r} of the composite search; choose from {', '.join(known)}")
         if isinstance(values.get("agent"), Mapping):
             values["agent"] = self.agent.with_changes(values["agent"])
-        return replace(self, **values)
+        try:
+            return TypeAdapter(type(self)).validate_python(values)
+        except ValidationError as error:
+            raise AgentError(first_problem(error)) from None
 
     @classmethod
     def of(cls, network: str) -> Self:

@@ -9,7 +9,7 @@ from rlcompress.files import reason, write_atomic
 from rlcompress.hw_models import load as load_hardware
 from rlcompress.searches import SearchSettings
 from rlcompress.searches.folder import open_folder
-from rlcompress.searches.methods import check_method
+from rlcompress.searches.methods import check_agent_settings, check_method
 from rlcompress.sweeps.cluster import Cluster
 from rlcompress.sweeps.job import is_done, run_job
 from rlcompress.sweeps.plan import Job, Sweep, check_weights
@@ -85,6 +85,7 @@ def check_jobs(jobs: Sequence[Job]) -> None:
 
     Raises:
         RunError: a setting or an agent is unknown or a value is not valid, or weights are no file.
+        AgentError: a setting of an agent is not valid.
         HardwareError: a description is unknown or not valid.
     """
     for subject in dict.fromkeys(job.subject for job in jobs):
@@ -93,7 +94,7 @@ def check_jobs(jobs: Sequence[Job]) -> None:
         load_hardware(hardware)
     for job in jobs:
         check_method(job.agent)
-        SearchSettings.of(job.search_settings)
+        check_agent_settings(SearchSettings.of(job.search_settings))
 
 
 def _here(jobs: Sequence[Job], folders: dict[str, Path]) -> Iterator[Job]:

@@ -8,7 +8,7 @@ from tests.agents.hybrid_env import HybridEnv
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"discrete": "sarsa"}, "discrete must be one of rainbow, qrdqn, dqn"),
+        ({"discrete": "sarsa"}, "discrete: Input should be 'rainbow', 'qrdqn' or 'dqn', got 'sarsa'"),
         ({"gamma": 1.5}, "gamma must lie between 0 and 1"),
         ({"learning_rate": lambda _: 1e-3}, "learning_rate must be a number, got a function; to change it in training"),
         ({"gama": 0.5}, "unknown agent setting 'gama'"),
@@ -18,6 +18,14 @@ from tests.agents.hybrid_env import HybridEnv
         ({"train_freq": [0, "step"]}, "train_freq must be at least 1, got 0"),
         ({"gradient_steps": -2}, "gradient_steps must lie between -1 and inf"),
         ({"target_tau": 1.5}, "target_tau must lie between 0 and 1"),
+        ({"net_arch": 64}, "net_arch"),
+        ({"train_freq": [1]}, "train_freq"),
+        ({"batch_size": 6.5}, "batch_size"),
+        ({"batch_size": "6"}, "batch_size must be a number, got a str"),
+        ({"rainbow": 3}, "rainbow"),
+        ({"rainbow": {"multi_step": "three"}}, "multi_step"),
+        ({"rainbow": {"n_atoms": 10**12}}, "n_atoms must lie between 2 and 1000"),
+        ({"rainbow": {"v_max": 1e308}}, "both within 1e.06 of 0"),
         ({"rainbow": {"duel": True}}, "unknown agent setting 'duel'"),
         ({"rainbow": {"v_min": 5.0}}, "v_min must lie below v_max"),
     ],

@@ -173,7 +173,7 @@ def edited(path, change):
         (lambda h: h.update(surplus=2), "surplus: Extra inputs"),
         (lambda h: h["layout"].update(actions="3"), "layout.actions: Input should be a valid integer"),
         (lambda h: h["settings"].update(gama=1), "unknown agent setting 'gama'"),
-        (lambda h: h["settings"].update(gamma="high"), "gamma: Input should be a valid number"),
+        (lambda h: h["settings"].update(gamma="high"), "gamma must be a number, got a str; give one"),
         (lambda h: h["settings"].update(gamma=7), "gamma must lie between 0 and 1"),
         (lambda h: h["settings"]["rainbow"].update(shiny=True), "unknown agent setting 'shiny'"),
         (lambda h: h["settings"].update(net_arch=[100_000, 100_000]), "net_arch does not fit its tensors"),

@@ -26,6 +26,9 @@ def test_changes_replace_single_values() -> None:
     [
         ({"batches": 3}, "unknown setting 'batches' of the composite search"),
         ({"batch": 0}, "batch must be at least 1, got 0"),
+        ({"batch": 2.5}, "batch"),
+        ({"episodes": "many"}, "episodes"),
+        ({"agent": 3}, "agent"),
         ({"agent": {"decai": 0.1}}, "unknown agent setting 'decai'"),
     ],
 )

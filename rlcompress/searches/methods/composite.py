@@ -20,6 +20,7 @@ from rlcompress.searches.watch import Watch
 from rlcompress.spec import ChoiceBatch
 
 _EXCHANGE = 0.15  # of the logarithm of the cost for that of the error, along the front near a point
+_ENDLESS = 10**9  # steps of a training that ends by the clock, whose schedules stay where they begin
 _PENALTY = 1.0  # of the error's logarithm beyond the limit, where nothing completes a policy
 
 
@@ -49,6 +50,7 @@ class _Search:
         self._trained = settings.agent_from is not None
         self._settings = settings
         self.agent = self._made(how.agent) if settings.agent_from is None else self._loaded(settings.agent_from)
+        self._begun = self.agent.num_timesteps
 
     def _made(self, how: CompositeSettings) -> CompositeAgent:
         bounded = replace(how, buffer_size=min(how.buffer_size, self._room))
@@ -102,7 +104,8 @@ class _Search:
         """Learn for a round; whether no callback ended it."""
         steps = self._how.rounds * self._how.episodes * len(self._problem.space.layers)
         last = self.agent.num_timesteps + steps
-        of_all = steps * (self._settings.evaluations or 0) // self._how.batch
+        evaluations = self._settings.evaluations
+        of_all = _ENDLESS if evaluations is None else self._begun + steps * evaluations // self._how.batch
         self.agent.learn(steps, callback=watch.callbacks, reset_num_timesteps=False, training_timesteps=of_all)
         return self.agent.num_timesteps >= last
 
