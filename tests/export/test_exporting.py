@@ -15,6 +15,7 @@ from rlcompress.export.calls import Call
 from rlcompress.export.reading import read_exported
 from rlcompress.integer import lower
 from rlcompress.network.cards import NetworkCard
+from rlcompress.network.thinning import thinned
 from rlcompress.network.trace import trace
 from rlcompress.spec import CompressionPolicy, LayerChoice
 from tests.network.test_thinning import NETWORKS, SHAPE, random_choices
@@ -158,6 +159,43 @@ def test_an_interrupted_export_leaves_the_old_file(tmp_path, monkeypatch):
 def test_wrong_wishes(format_, options, path, message, tmp_path):
     with pytest.raises(RunError, match=message):
         exported("mobile", tmp_path / path, format_, **options)
+
+
+def test_a_file_that_would_compute_something_else_is_not_written(tmp_path, monkeypatch):
+    def other(stitched, images, round_to):
+        small = thinned(stitched, images, round_to)
+        next(m for m in small.modules() if isinstance(m, nn.Linear)).bias.data += 1.0
+        return small
+
+    monkeypatch.setattr("rlcompress.export.exporting.thinned", other)
+    with pytest.raises(NetworkError, match="without its removed channels the network computes something else"):
+        exported("resnet", tmp_path / "small.safetensors", "safetensors")
+    assert not (tmp_path / "small.safetensors").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"preprocessing": "[" * 100_000}, "says nothing about its input"),
+        ({"preprocessing": {"input_shape": [3, 16, 15], "mean": [0.1] * 3, "std": [1.0] * 3}}, "does not run"),
+        ({"preprocessing": {"input_shape": SHAPE, "mean": [0.1], "std": [1.0] * 3}}, "its metadata is damaged"),
+        ({"preprocessing": {"input_shape": SHAPE, "mean": [0.1] * 3, "std": [0.0] * 3}}, "its metadata is damaged"),
+        ({"network": {"name": 3, "classes": 5, "metric": None, "source": ""}}, "its metadata is damaged"),
+    ],
+)
+def test_metadata_of_a_stranger_are_not_believed(changes, message, tmp_path):
+    onnx = pytest.importorskip("onnx")
+    pytest.importorskip("onnxruntime")
+    exported("constant sizes", tmp_path / "a.onnx", "onnx")
+    model = onnx.load(tmp_path / "a.onnx")
+    for entry in model.metadata_props:
+        if entry.key in changes:
+            value = changes[entry.key]
+            entry.value = value if isinstance(value, str) else json.dumps(value)
+    onnx.save(model, tmp_path / "b.onnx")
+    with pytest.raises(NetworkError, match=message) as caught:
+        read_exported(tmp_path / "b.onnx")
+    assert len(str(caught.value).splitlines()) == 1
 
 
 def damaged(tmp_path, kind):

@@ -11,8 +11,9 @@ from rlcompress.errors import RunError
 from rlcompress.hw_models import HardwareModel
 from rlcompress.network.spec_cards import built_in_specs
 from rlcompress.report import energy_report, write_report
-from rlcompress.report.headline import number
+from rlcompress.report.headline import number, spreads
 from rlcompress.report.policy_text import in_words
+from rlcompress.report.run_folder import read_run
 from rlcompress.spec import LayerChoice, fingerprint, specs_from_json
 from tests.report.conftest import MakeRun
 
@@ -259,3 +260,12 @@ def test_what_is_not_compressed_is_said(make_run: MakeRun) -> None:
         json.dumps({**json.loads((folder / "run.json").read_text()), "uncompressed": said})
     )
     assert f"not compressed {said[0]}" in _page(folder).text
+
+
+def test_seeds_are_pooled_where_nothing_else_differs(make_run: MakeRun) -> None:
+    first, again = read_run(make_run("a", seed=0)), read_run(make_run("b", seed=0))
+    second, other = read_run(make_run("c", seed=1)), read_run(make_run("d", seed=2, repair="t2"))
+    assert spreads([first, again]) == []
+    assert spreads([first, other]) == []
+    (spread,) = spreads([first, again, second, other])
+    assert spread.seeds == 2

@@ -269,6 +269,12 @@ def test_outputs_of_the_network_stay():
     assert message.startswith("layer 'head': its outputs are the network's outputs and cannot be removed; choose")
 
 
+def test_prunings_that_cannot_be_made_are_refused():
+    pruned = LayerChoice(granularity="n:m", keep_ratio=0.05)
+    message = misfit(policy_of(right=pruned))
+    assert message == "layer 'right': 'n:m' keeps 0.25 or 0.5, not 0.05; set keep_ratio to it"
+
+
 def test_readers_of_one_tensor_have_one_width():
     message = misfit(policy_of(other=LayerChoice(activation_bits=7)))
     assert message == "layer 'other': reads the same activation as 'head'; give both the same activation_bits"
