@@ -112,12 +112,20 @@ def _first_decoded(files: Sequence[Labelled], size: int, crop: float, count: int
     return _decoded(first, size, crop) if first else None
 
 
+def _reserve(file: int, size: int) -> None:
+    """Give a file its size; where the system can, with the room for it: a full disk would end the process later."""
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(file, 0, size)
+    else:
+        os.truncate(file, size)
+
+
 def _decoded(files: Sequence[Labelled], size: int, crop: float) -> ImageSet:
     """The pictures as bytes in an unnamed temporary file, which may be larger than the memory."""
     shape = (len(files), 3, size, size)
     with tempfile.TemporaryFile() as file:
         try:
-            os.posix_fallocate(file.fileno(), 0, math.prod(shape))  # a full disk would end the process later
+            _reserve(file.fileno(), math.prod(shape))
         except OSError as error:
             raise DataError(
                 f"{tempfile.gettempdir()} has no room for {len(files)} pictures, {math.prod(shape) / 1e9:.1f} GB "
