@@ -286,16 +286,17 @@ def test_a_killed_run_resumes_to_the_same_policy(
 def test_final_networks_that_are_scored_are_not_made_again(
     finished: tuple[SearchResult, Path], digits: Digits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    result, out = finished
+    (result, out), left = finished, tmp_path / "left"
+    left.mkdir()
     for name in ("run.json", "history.jsonl", "sensitivity.csv", "hardware.yaml", "network.json"):
-        shutil.copy(out / name, tmp_path / name)
+        shutil.copy(out / name, left / name)
     lines = (out / "final_scores.jsonl").read_text().splitlines(keepends=True)
-    (tmp_path / "final_scores.jsonl").write_text("".join(lines[:-2]) + lines[-2][:50])
+    (left / "final_scores.jsonl").write_text("".join(lines[:-2]) + lines[-2][:50])
     scored = []
     monkeypatch.setattr(FinalScorer, "__call__", _noting(scored, FinalScorer.__call__))
-    assert _run(digits, tmp_path, resume=True).front == result.front
+    assert _run(digits, left, resume=True).front == result.front
     assert len(scored) == 2
-    assert (tmp_path / "final_scores.jsonl").read_text() == "".join(lines)
+    assert (left / "final_scores.jsonl").read_text() == "".join(lines)
 
 
 def _noting(seen: list[object], function: Callable[[FinalScorer, object], object]) -> Callable[..., object]:
