@@ -34,7 +34,15 @@ def test_runs_are_told_apart_by_it_and_old_ones_go_on() -> None:
 
 @pytest.mark.slow
 def test_a_search_ends_with_clustered_weights(digits: Digits, tmp_path: Path) -> None:
-    settings = SearchSettings.of({"clustering": True, "evaluations": 8, "agent": "tsdp", "score_images": 200})
+    settings = SearchSettings.of(
+        {
+            "clustering": True,
+            "evaluations": 8,
+            "agent": "tsdp",
+            "score_images": 200,
+            "granularities": ("none", "filter"),
+        }
+    )
     folder = RunFolder(tmp_path / "run", settings.as_json())
     model = hw_models.load("ethosu55_256")
     with pytest.warns(RlcompressWarning) as told:
