@@ -11,7 +11,7 @@ from rlcompress.data import load_data
 from rlcompress.envs import Problem, ProblemSettings
 from rlcompress.network.pretrained import pretrained
 from rlcompress.searches.folder import RunFolder
-from rlcompress.searches.methods.simple import drawn
+from rlcompress.searches.methods.chance import drawn
 from tests.conftest import Digits, Real
 
 

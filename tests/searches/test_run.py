@@ -190,18 +190,6 @@ def test_ends_have_as_many_bits_as_are_asked_for(digits: Digits, tmp_path: Path)
     assert min(min(widths) for policy in policies for widths in policy) < 5
 
 
-def test_ends_of_uniform_settings_have_8_bits_or_little_more_than_the_others(digits: Digits, tmp_path: Path) -> None:
-    problem = ProblemSettings(granularities=("none",), score_images=100)
-    _run(digits, tmp_path / "run", agent="uniform", evaluations=10, max_drop=100.0, problem=problem)
-    policies = _widths(tmp_path / "run")
-    assert all(len(set(inner)) == 1 for _, *inner, _ in policies)
-    assert [(policy[0], policy[-1]) for policy in policies[:-2]] == [((8, 8), (8, 8))] * 8
-    assert [(policy[0], policy[1], policy[-1]) for policy in policies[-2:]] == [
-        ((5, 7), (5, 5), (5, 7)),
-        ((4, 6), (4, 4), (4, 6)),
-    ]
-
-
 def test_a_search_that_meets_no_goal_leaves_the_nearest(digits: Digits, tmp_path: Path) -> None:
     out, narrow = tmp_path / "run", ProblemSettings(score_images=200, max_bits=2)
     with pytest.warns(RlcompressWarning, match=r"no policy loses at most 0 points: the nearest loses \d+\.\d\d; allow"):

@@ -12,12 +12,13 @@ from rlcompress.errors import RunError
 from rlcompress.searches.agent_settings import CompositeSearchSettings
 from rlcompress.searches.methods.balaskas import balaskas2023
 from rlcompress.searches.methods.base import Method
+from rlcompress.searches.methods.chance import random
 from rlcompress.searches.methods.composite import composite
 from rlcompress.searches.methods.genetic import nsga2
 from rlcompress.searches.methods.plans import dp, tsdp
-from rlcompress.searches.methods.simple import random, uniform
 from rlcompress.searches.methods.stock import STOCK, arguments_of, stock
 from rlcompress.searches.methods.tpe import tpe
+from rlcompress.searches.methods.uniform import uniform
 from rlcompress.searches.settings import SearchSettings
 from rlcompress.searches.watch import Watch
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from rlcompress.envs import Outcome, Problem, policy_id
 from rlcompress.planning import ChoiceSpace
 from rlcompress.searches.methods.base import KNOWN_IN_A_ROW, planned
-from rlcompress.searches.methods.simple import drawn
+from rlcompress.searches.methods.chance import drawn
 from rlcompress.searches.settings import SearchSettings
 from rlcompress.searches.watch import Watch
 from rlcompress.spec import ChoiceBatch
