@@ -292,12 +292,10 @@ class Candidates:
             return self.stitch_locally(choices)
         paired, finisher = self._settled(self._paired(choices)), self._finisher
         refitted = self._settled(finisher.refitted(paired, self._all_rounded(choices, paired)))
-        fitted = self._settled(finisher.tuned(refitted))
+        tuned = self._settled(finisher.tuned(refitted))
         if self._steps == 0:
-            return fitted
-        tuned = self._settled(finisher.tuned(paired))  # from the refitted weights learning ends no better
-        rounded = self._all_rounded(choices, tuned)
-        return self._settled(finisher.learned(tuned, rounded, fitted, self._steps, self.on_step))
+            return tuned
+        return self._settled(finisher.learned(tuned, self._all_rounded(choices, tuned), self._steps, self.on_step))
 
     def _all_rounded(self, choices: Mapping[str, LayerChoice], network: fx.GraphModule) -> dict[str, RoundedLayer]:
         """Where a further fit of a network's layers starts, but for those whose weights are clustered."""

@@ -65,29 +65,22 @@ class Finisher:
         )
 
     def learned(
-        self,
-        network: fx.GraphModule,
-        layers: Mapping[str, RoundedLayer],
-        rival: fx.GraphModule,
-        steps: int,
-        on_step: OnStep | None,
+        self, network: fx.GraphModule, layers: Mapping[str, RoundedLayer], steps: int, on_step: OnStep | None
     ) -> fx.GraphModule:
-        """A network with learned rounding, or as it is, or another of the same policy, whichever is best."""
+        """A network with learned rounding, or as it is where that does not help."""
         return self._bettered(
-            network, lambda it, images: learn_rounding(it, self.dense, layers, images, steps, on_step), rival
+            network, lambda it, images: learn_rounding(it, self.dense, layers, images, steps, on_step)
         )
 
-    def _bettered(
-        self, network: fx.GraphModule, change: Callable[[fx.GraphModule, Tensor], object], *rivals: fx.GraphModule
-    ) -> fx.GraphModule:
-        """A network after a change, with moments corrected once more or not, or as it is, or one of its rivals.
+    def _bettered(self, network: fx.GraphModule, change: Callable[[fx.GraphModule, Tensor], object]) -> fx.GraphModule:
+        """A network after a change, with moments corrected once more or not, or as it is.
 
         What comes nearest to the dense network on images that the change did not see; those of a set that is too small
         to hold some out serve for both.
         """
         candidate = copy.deepcopy(network)
         change(candidate, self._learning)
-        return min(network, *rivals, candidate, self._matched(candidate), key=self._held_out.error)
+        return min(network, candidate, self._matched(candidate), key=self._held_out.error)
 
     def _matched(self, network: fx.GraphModule) -> fx.GraphModule:
         """A copy with its moments corrected once more."""
