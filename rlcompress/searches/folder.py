@@ -5,21 +5,16 @@ import hashlib
 import io
 import json
 import os
-import platform
 import reprlib
-import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import torch
 from filelock import FileLock, Timeout
 from pydantic import TypeAdapter, ValidationError
 
-import rlcompress
 from rlcompress.envs import Outcome, Problem, policy_id
 from rlcompress.errors import RunError
 from rlcompress.evaluation import Score
@@ -28,11 +23,11 @@ from rlcompress.hw_models import HardwareModel
 from rlcompress.hw_models import load as load_hardware
 from rlcompress.planning import SensitivityRow
 from rlcompress.searches.history import History
+from rlcompress.searches.provenance import provenance_now, warn_of_versions
 from rlcompress.searches.result import FrontEntry, SearchResult
 from rlcompress.searches.score_store import ScoreStore
 from rlcompress.spec import LayerChoice, specs_to_json
 
-_LIBRARIES = ("torch", "numpy", "gymnasium", "stable-baselines3")
 _RUN = "run.json"
 _LOCK = ".lock"
 _SENSITIVITY = "sensitivity.csv"
@@ -103,20 +98,23 @@ class RunFolder:
             inputs: what the run was given beside its settings, JSON-able, ``data`` among it; written to run.json.
             problem: whose network and hardware are written, so that reports need nothing but the folder.
 
+        A run that is resumed with other versions than it was begun with goes on with a warning.
+
         Raises:
             RunError: it cannot be written, or the run that is resumed was begun on other data.
         """
+        provenance = provenance_now()
         if self._resumed:
-            check_same(
-                self.path, {"data": (_read_json(self.path / _RUN) or {}).get("data")}, {"data": inputs.get("data")}
-            )
+            before = _read_json(self.path / _RUN) or {}
+            check_same(self.path, {"data": before.get("data")}, {"data": inputs.get("data")})
+            warn_of_versions(self.path, before, provenance)
         with self._reporting():
             self.path.mkdir(parents=True, exist_ok=True)
         self._hold()
         if not self._resumed:
             self._check_fresh()  # since the constructor looked, another search may have begun here
         suffix, description = problem.hardware.document
-        values = {"settings": self._settings, "command": self._command, **inputs, **_provenance()}
+        values = {"settings": self._settings, "command": self._command, **inputs, **provenance}
         files = {
             f"hardware.{suffix}": description,
             "network.json": specs_to_json(problem.network.specs),
@@ -317,23 +315,3 @@ def file_hash(path: str | Path) -> str:
     """SHA-256 of a file's content, hexadecimal."""
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _provenance() -> dict[str, Any]:
-    return {
-        "rlcompress": rlcompress.__version__,
-        "revision": _git_revision(),
-        "python": platform.python_version(),
-        "libraries": {name: version(name) for name in _LIBRARIES},
-        "threads": torch.get_num_threads(),
-    }
-
-
-def _git_revision() -> str | None:
-    """Commit of the source tree that the package runs from, or None for an installed package."""
-    root = Path(rlcompress.__file__).parents[1]
-    if not (root / ".git").exists():
-        return None
-    command = ["git", "-C", str(root), "rev-parse", "HEAD"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    return done.stdout.strip() or None

@@ -1,4 +1,5 @@
 import errno
+import json
 import os
 import subprocess
 import sys
@@ -8,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from rlcompress.envs import Problem
-from rlcompress.errors import RunError
+from rlcompress.errors import RlcompressWarning, RunError
 from rlcompress.hw_models import HardwareModel
 from rlcompress.searches.folder import RunFolder, open_folder
 from tests.searches.test_history import CHOICES, outcome
@@ -127,3 +128,23 @@ def test_a_run_goes_on_with_the_accelerator_that_it_was_begun_on(begun: RunFolde
     with pytest.raises(RunError, match=r"was begun on another scalable_sparse_16x32 than is given now; give .*\.yaml"):
         resumed.check_hardware(HardwareModel(changed))
     resumed.release()
+
+
+def test_going_on_with_another_version_is_told(begun: RunFolder, problem: Problem) -> None:
+    begun.release()
+    path = begun.path / "run.json"
+    made = json.loads(path.read_text())
+    for before, message in (
+        (made | {"rlcompress": "0.0.1"}, r"begun with rlcompress '0\.0\.1' and goes on with '\d"),
+        (made | {"libraries": made["libraries"] | {"torch": "1.0"}}, r"begun with torch '1\.0' and goes on with '2"),
+        (made | {"libraries": made["libraries"] | {"torch": [1] * 99}}, r"begun with torch \[1, 1, .*\.\.\.\]"),
+    ):
+        path.write_text(json.dumps(before))
+        folder = RunFolder(begun.path, SETTINGS, resume=True)
+        with pytest.warns(RlcompressWarning, match=message):
+            folder.begin({}, problem)
+        folder.release()
+    path.write_text(json.dumps({key: value for key, value in made.items() if key != "libraries"}))
+    folder = RunFolder(begun.path, SETTINGS, resume=True)
+    folder.begin({}, problem)
+    folder.release()
