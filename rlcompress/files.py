@@ -1,6 +1,7 @@
 """Reading files of strangers within limits, and writing files that are never half there."""
 
 import errno
+import hashlib
 import json
 import math
 import os
@@ -52,9 +53,9 @@ def check_size(path: str | Path, most: int) -> int:
 
 
 def read_text(path: str | Path, most: int) -> str:
-    """A regular file of UTF-8; raises as `read_bytes`, and LimitError for other text."""
+    """A regular file of UTF-8, less the mark that some begin with; raises as `read_bytes`, LimitError for others."""
     try:
-        return read_bytes(path, most).decode("utf-8")
+        return read_bytes(path, most).decode("utf-8-sig")
     except UnicodeDecodeError:
         raise LimitError("it is no text in UTF-8") from None
 
@@ -97,6 +98,12 @@ def check_extent(value: Any) -> None:
         depth += 1
 
 
+def file_hash(path: str | Path) -> str:
+    """SHA-256 of a file's content, hexadecimal."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def reason(error: OSError | ValueError) -> str:
     """What an error says, without the path that the caller names already."""
     return (error.strerror if isinstance(error, OSError) else None) or str(error)
@@ -116,10 +123,16 @@ def write_atomic(path: str | Path, content: str | bytes) -> None:
 def open_atomic(path: str | Path) -> Iterator[BinaryIO]:
     """A file to be written piece by piece, which takes its name once all of it is there; else the old one stays.
 
+    What a link names is written; devices and pipes are written to as they are.
+
     Raises:
         OSError: as `write_atomic`.
     """
-    path = Path(path)
+    if os.path.exists(path) and not (os.path.isfile(path) or os.path.isdir(path)):
+        with open(path, "wb") as file:
+            yield file
+        return
+    path = Path(os.path.realpath(path))
     part = path.with_name(f"{path.name}.part")
     try:
         with part.open("wb") as file:

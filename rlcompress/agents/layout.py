@@ -8,6 +8,8 @@ from stable_baselines3.common.vec_env import VecEnv
 
 from rlcompress.errors import AgentError, first_problem
 
+_RELATIVE = "as planned"  # the choice of agents that correct plans
+
 
 class Layout(BaseModel):
     """What the numbers of observations and actions mean, so that an agent never acts on what it does not know.
@@ -75,6 +77,13 @@ def check_layout(before: Layout, now: Layout, who: str = "the agent") -> None:
                 f"{who} was trained on observations with {given[0]!r} of {given[1]} values where this "
                 f"environment has {wanted[0]!r} of {wanted[1]}; train one on this version's observations"
             )
+    if before.choices and now.choices and set(before.choices) ^ set(now.choices) == {_RELATIVE}:
+        relative = _RELATIVE in before.choices
+        raise AgentError(
+            f"{who} {'corrects plans' if relative else 'follows no plan'}, but here agents "
+            f"{'follow none' if relative else 'correct plans'}; give one that was trained alike (a cold search's "
+            f"follows none), or from Python agent_settings={{'residual': {relative}}}"
+        )
     if before.choices and now.choices and before.choices != now.choices:
         raise AgentError(
             f"{who} chooses among {', '.join(before.choices)}, but here among {', '.join(now.choices)}; "

@@ -147,7 +147,7 @@ class Candidates:
         """How many images learned rounding looks at."""
         self._finisher = Finisher(self._template, finishing, refitted_to, self._moments, correction_images)
         reads, widths = network.reads, (*_WIDTHS["uniform"], REFERENCE_BITS)
-        stored = self.kept(["stored"], lambda: stored_samples(self._template, set(reads.values()), calibration))
+        stored = self.kept(["samples"], lambda: stored_samples(self._template, set(reads.values()), calibration))
         self._ranges = {name: fit_ranges(stored[f"values {name}"], widths, range_norm) for name in set(reads.values())}
         self.densities = {layer: float(stored[f"density {name}"]) for layer, name in reads.items()}
         """Layer name -> share of nonzero inputs on the calibration images."""

@@ -1,5 +1,6 @@
 """What activation ranges and densities are taken from: samples of a network's stored tensors."""
 
+import math
 from collections import defaultdict
 
 import torch
@@ -47,5 +48,7 @@ def _spread(values: Tensor, first: int, images: int) -> Tensor:
     """The part of evenly spread values over all images that lies in those from ``first`` on; no copy of the tensor."""
     size = values[0].numel()
     step = max(1, images * size // _VALUES)
+    while math.gcd(step, size) > 1:  # else only some columns or channels would be seen
+        step -= 1
     positions = torch.arange(-first * size % step, values.numel(), step)
     return values[torch.unravel_index(positions, values.shape)]

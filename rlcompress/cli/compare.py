@@ -83,6 +83,7 @@ def compare(
     from rlcompress.cli.progress import SearchBar
     from rlcompress.data import check_data_fits, load_data
     from rlcompress.evaluation import metric_of
+    from rlcompress.files import file_hash
     from rlcompress.hw_models import load as load_hardware
     from rlcompress.network.pretrained import pretrained
     from rlcompress.report.build import write_text
@@ -91,7 +92,7 @@ def compare(
     from rlcompress.searches.comparison import Trial, check_comparison
     from rlcompress.searches.comparison import compare as run
     from rlcompress.searches.comparison_report import plot_html, summary_rows, to_csv
-    from rlcompress.searches.folder import file_hash, open_folder
+    from rlcompress.searches.folder import open_folder
 
     settings = SearchSettings.of(
         {

@@ -28,7 +28,7 @@ def as_json(model: HardwareModel, specs: Sequence[LayerSpec], choices: Choices) 
     """Everything that the model says, as one JSON object."""
     cost = model.cost(specs, choices)
     keys = ("hardware", "energy_uj", "latency_ms", "cycles", "macs", "edp_js", "bops")
-    head = {key: getattr(cost, key) for key in keys}
+    head = {key: getattr(cost, key) for key in keys} | {"energy_unit": cost.unit}
     layers = [_values(layer) for layer in cost.layers]
     return json.dumps({**head, "energy_pj": cost.energy_pj, "layers": layers}, indent=1) + "\n"
 
@@ -66,7 +66,8 @@ def _flat(values: dict[str, Any]) -> dict[str, Any]:
 def _table(cost: NetworkCost, confidence: str, clustered: Set[str]) -> Table:
     levels = [level for level in LEVELS if cost.energy_pj.get(level, 0.0) > 0]
     title = f"{cost.hardware} ({confidence})"
-    table = Table("layer", "bits w/a", "density", "MACs", "cycles", "bound", "util", *levels, "uJ", title=title)
+    unit = cost.unit.replace("µ", "u")
+    table = Table("layer", "bits w/a", "density", "MACs", "cycles", "bound", "util", *levels, unit, title=title)
     for layer in cost.layers:
         table.add_row(
             layer.name,

@@ -1,16 +1,20 @@
 """``rlcompress energy``."""
 
 import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from rlcompress.cli.options import Network, Policy
-from rlcompress.errors import RlcompressWarning, RunError
-from rlcompress.hw_models import DEFAULT_HARDWARE, available, fixed_widths, load, unmeasured
-from rlcompress.spec import CompressionPolicy, LayerChoice, rounded_to
+from rlcompress.errors import RlcompressError, RlcompressWarning, RunError
+from rlcompress.files import read_text
+from rlcompress.hw_models import DEFAULT_HARDWARE, HardwareModel, available, fixed_widths, load, unmeasured
+from rlcompress.spec import CompressionPolicy, LayerChoice, LayerSpec, fingerprint, rounded_to, specs_from_json
 
+_MAX_FILE_BYTES = 50_000_000
 _WIDTHS = ("operand_bits", "activation_bits")
 
 
@@ -42,7 +46,7 @@ def energy(
     chosen = None if policy is None else CompressionPolicy.load(policy)
     name = chosen.hardware if chosen and not hardware else None
     model = load(hardware or _own(policy, chosen) or DEFAULT_HARDWARE, name).parallel(devices)
-    specs = network_specs(network, input_shape)
+    specs = (policy and chosen and not input_shape and _profiled(policy, chosen)) or network_specs(network, input_shape)
     if chosen is not None:
         chosen.check_fits(specs)
         specs = rounded_to(specs, chosen.round_to)
@@ -53,7 +57,7 @@ def energy(
     weight_bits, activation_bits = (min(getattr(choice, name) for choice in choices.values()) for name in _WIDTHS)
     prunings = ((choice.granularity, choice.keep_ratio) for choice in choices.values())
     narrow = fixed_widths(model, weight_bits=weight_bits, activation_bits=activation_bits)
-    for line in (*narrow, *unmeasured(model, prunings)):
+    for line in (*narrow, *unmeasured(model, prunings), *_unprofiled(model, specs, choices)):
         warnings.warn(line, RlcompressWarning, stacklevel=2)
     if format == "html":
         compressed = chosen is not None or bits != 8
@@ -65,6 +69,30 @@ def energy(
         return
     write_text(text, out)
     typer.echo(f"{format}: {out}")
+
+
+def _profiled(file: Path, policy: CompressionPolicy) -> Sequence[LayerSpec] | None:
+    """The operators that the search which found a policy counted with, the densities of their inputs among them."""
+    kept = next((path for folder in file.absolute().parents[:2] if (path := folder / "network.json").is_file()), None)
+    if kept is None:
+        return None
+    try:
+        specs = specs_from_json(read_text(kept, _MAX_FILE_BYTES), str(kept))
+    except (OSError, ValueError, RlcompressError):
+        return None  # of another kind: what the network's own card says will do
+    return specs if fingerprint(specs) == policy.network.fingerprint else None
+
+
+def _unprofiled(model: HardwareModel, specs: Sequence[LayerSpec], choices: Mapping[str, LayerChoice]) -> Iterator[str]:
+    """Tells where zeros among the inputs would save something, and none are counted since no image was looked at."""
+    if any(spec.input_density < 1.0 for spec in specs):
+        return
+    half = [replace(spec, input_density=0.5) for spec in specs]
+    if model.cost(half, choices).energy_pj != model.cost(specs, choices).energy_pj:
+        yield (
+            f"{model.name} saves energy by zeros among a layer's inputs, and none are counted here; a search counts "
+            "those of the calibration images, and so does energy with the --policy of its run folder"
+        )
 
 
 def _own(file: Path | None, policy: CompressionPolicy | None) -> str | Path | None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from rlcompress.cli.console import stdout
@@ -122,7 +123,7 @@ def _table(figures: dict[str, Any], metric: "evaluation.Metric", title: str) -> 
         "logit_mse": "output MSE",
     }
     known = [name for name in titles if figures[name] is not None]
-    table = Table(*(titles[name] for name in known), "images", title=title, caption="with standard errors")
+    table = Table(*(titles[name] for name in known), "images", title=escape(title), caption="with standard errors")
     cells = (f"{figures[name]:.4g} ± {figures[f'{name}_error']:.2g}" for name in known)
     table.add_row(*cells, str(figures["images"]))
     return table

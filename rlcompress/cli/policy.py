@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from rlcompress.cli.console import stdout
@@ -35,9 +36,9 @@ def diff(
         if one != other:
             typer.echo(f"{what}: {one} -> {other}")
     if changes:
-        table = Table("layer", str(first), str(second))
+        table = Table("layer", escape(str(first)), escape(str(second)))
         for change in changes:
-            table.add_row(change.name, _words(change.before, change.after), _words(change.after, change.before))
+            table.add_row(escape(change.name), _words(change.before, change.after), _words(change.after, change.before))
         stdout().print(table)
     total = len({*before.choices, *after.choices})
     typer.echo(f"{len(changes)} of {total} layers differ")

@@ -91,10 +91,11 @@ def search(
     from rlcompress.cli.progress import SearchBar
     from rlcompress.cli.summary_table import show_result
     from rlcompress.data import check_data_fits, load_data
+    from rlcompress.files import file_hash
     from rlcompress.hw_models import load as load_hardware
     from rlcompress.network.pretrained import pretrained
     from rlcompress.searches import METHODS, SearchSettings, run_search
-    from rlcompress.searches.folder import RunFolder, file_hash
+    from rlcompress.searches.folder import RunFolder
 
     if cold and agent in METHODS and f"{agent}-cold" not in METHODS:
         raise RunError(f"--cold is for composite, nsga2 and tpe; leave it out for {agent!r}")

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from rlcompress.cli.console import stdout
@@ -69,9 +70,9 @@ def _table(rows: Sequence["Row"]) -> Table:
         title=title,
     )  # fmt: skip
     for row in rows:
-        head = (row.network, row.hardware, row.agent, str(row.seed), f"{row.max_drop:g}")
+        head = (escape(row.network), escape(row.hardware), row.agent, str(row.seed), f"{row.max_drop:g}")
         if row.error:
-            table.add_row(*head, "", row.error[:60])
+            table.add_row(*head, "", escape(row.error[:60]))
         else:
             figures = (row.energy_saved_pct, row.drop_search, row.drop_test)
             table.add_row(*head, str(row.evaluations), *(f"{value:.2f}" for value in figures))

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from rlcompress.compensation.moments import removed_outputs
 from rlcompress.compensation.rounded import RoundedLayer
 from rlcompress.network.layers import bias_of, column, weighted
 from rlcompress.quantization import ActivationQuantizer, ActivationRange, QuantizedWeight, keep_codes
@@ -44,6 +45,7 @@ class Student:
         learning = copy.deepcopy(network)
         self.weights = {name: LearnedWeight(layer) for name, layer in layers.items()}
         self.biases = {name: nn.Parameter(bias_of(weighted(network, name)).clone()) for name in layers}
+        self._live = {name: ~removed_outputs(weighted(network, name)) for name in layers}
         self.ranges = {
             name: LearnedRange(module.range)
             for name, module in network.named_modules()
@@ -66,7 +68,7 @@ class Student:
     def __call__(self, images: Tensor) -> list[Tensor]:
         """Inputs of the quantizers and last the output, on images [N, C, H, W]."""
         weights = {f"{name}.weight": weight.codes() * weight.scale() for name, weight in self.weights.items()}
-        biases = {f"{name}.bias": bias for name, bias in self.biases.items()}
+        biases = {f"{name}.bias": bias * self._live[name] for name, bias in self.biases.items()}
         return self._watched(images, {**weights, **biases})
 
     @torch.no_grad()
@@ -86,7 +88,7 @@ class Student:
             layer = weighted(network, name)
             layer.weight.copy_(weight.dequantized())
             keep_codes(layer, weight)
-            bias_of(layer).copy_(self.biases[name])
+            bias_of(layer).copy_(self.biases[name] * self._live[name])
         return learned
 
 

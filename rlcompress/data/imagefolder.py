@@ -68,7 +68,7 @@ def _share(crop: str, size: int, where: str) -> float:
 
 def _class_folders(folder: Path, where: str) -> list[Path]:
     try:
-        found = sorted(path for path in folder.iterdir() if path.is_dir())
+        found = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
     except OSError as error:
         raise DataError(f"{where}: {folder} cannot be read ({error.strerror}); ImageNet's layout has it") from None
     if not found:

@@ -43,12 +43,13 @@ class CompressionEnv(gymnasium.Env[NDArray[np.float32], Action]):
     Args:
         problem: what policies are judged by; None to load one from ``problem_names``.
         max_drop: goal, points of the metric that may be lost; `reset` takes another in its options.
-        penalty: of ln(1 + points of drop beyond the goal).
-        planned: whether the episode is completed by the planner's policy, found at the first reset by a few real
-            evaluations, or else by dense 8 bits.
+        penalty: of ln(1 + points of drop beyond the goal), a point being the metric's (`rlcompress.evaluation.Metric`).
+        planned: whether the episode is completed by the planner's policy, found by a few real evaluations at the first
+            reset with each goal, which may spend the problem's budget, or else by dense 8 bits.
         shaping: whether potentials pay for decisions as they are made; otherwise everything is paid at the end.
         source: recorded with the evaluations.
-        pruners: pairs of granularity and criterion to choose from, in place of the granularities alone.
+        pruners: pairs of granularity and criterion to choose from, in place of the granularities alone, ``none``
+            among them. What the plan prunes counts as pruned by the first criterion that is offered for it.
         gamma: the agent's discount, for the potentials.
         render_mode: None; the environment draws nothing.
         problem_names: network, weights, data, hardware and settings, as `Problem.load` takes them (JSON-able).
@@ -86,6 +87,8 @@ class CompressionEnv(gymnasium.Env[NDArray[np.float32], Action]):
             raise RunError(
                 f"{next(iter(problem_names))!r} is given beside a problem; give it to Problem.load, or alone"
             )
+        if pruners is not None and "none" not in {granularity for granularity, _ in pruners}:
+            raise RunError("pruners lack none, which is what a layer is that cannot be pruned; add ('none', 'default')")
         self.problem = _loaded(problem_names) if problem is None else problem
         self._planned, self._source = planned, source
         self._begun = False
@@ -118,6 +121,7 @@ class CompressionEnv(gymnasium.Env[NDArray[np.float32], Action]):
 
         Raises:
             RunError: that goal is negative or not finite, or there are other options.
+            BudgetSpent: the plan for a new goal needs more evaluations than are left.
         """
         super().reset(seed=seed)
         check_known(options or {}, {"max_drop"})

@@ -36,7 +36,7 @@ class Episodes:
 
     Args:
         problem: what policies are judged by.
-        penalty: of ln(1 + points of drop beyond the goal).
+        penalty: of ln(1 + points of drop beyond the goal), a point being the metric's.
         shaping: whether potentials pay for decisions as they are made; otherwise everything is paid at the end.
         pruners: what may be chosen; None for the space's granularities with the bank's criterion.
         gamma: discount under which potentials leave the best policy as it is.
@@ -71,6 +71,8 @@ class Episodes:
         self._codes = np.array([GRANULARITIES.index(granularity) for granularity, _ in pairs])
         self._criteria = np.array([CRITERIA.index(criterion) for _, criterion in pairs])
         self._number = np.zeros((len(GRANULARITIES), len(CRITERIA)), np.int64)
+        for number in reversed(range(len(pairs))):  # plans know no criterion: they mean the first that is offered
+            self._number[self._codes[number]] = number
         self._number[self._codes, self._criteria] = np.arange(len(pairs))
 
     def begin(self, plan: ChoiceBatch, goals: Floats) -> None:
@@ -130,7 +132,8 @@ class Episodes:
         return -self._problem.log_cost(self.policy) - self._excess_penalty(predicted)
 
     def _excess_penalty(self, drops: Floats) -> Floats:
-        return self._penalty * np.log1p(np.maximum(0.0, drops - self.goals))
+        point = self._problem.evaluator.metric.point
+        return self._penalty * np.log1p(np.maximum(0.0, drops - self.goals) / point)
 
 
 def _copy(batch: ChoiceBatch) -> ChoiceBatch:

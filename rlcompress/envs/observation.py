@@ -29,6 +29,7 @@ _PROBES = (
 _PROBED_BITS = slice(2, 8)
 _PROBED_KEEP = (0.8, 0.5, 0.2)
 _CHOICE = len(GRANULARITIES) + 3
+_POINTS = 5.0  # that drops are shares of
 
 FIELDS: tuple[tuple[str, int], ...] = (
     ("position", 1),
@@ -93,7 +94,8 @@ class Observer:
         structure = self._problem.network.structure
         spec = structure.layer_index[here]
         kept = structure.kept_channels(policy)[1][:, spec] / structure.specs[spec].in_channels
-        state = np.stack([self._problem.log_cost(policy), drops / 5.0, goals / 5.0, kept], axis=1)
+        most = _POINTS * self._problem.evaluator.metric.point
+        state = np.stack([self._problem.log_cost(policy), drops / most, goals / most, kept], axis=1)
         previous = _encoded(policy, before) if layer else np.zeros((count, _CHOICE))
         parts = [np.repeat(self._static[here][None], count, 0), state, _encoded(plan, here), previous]
         return np.clip(np.concatenate(parts, axis=1), -LIMIT, LIMIT).astype(np.float32)
@@ -142,7 +144,8 @@ def _offered(problem: Problem) -> NDArray[np.float64]:
 def _energy_share(problem: Problem) -> NDArray[np.float64]:
     cost = problem.costs(problem.space.uniform(8))
     levels = np.stack([cost.level_pj[level][0, problem.network.structure.layer_index] for level in LEVELS], axis=1)
-    return np.asarray(levels / float(cost.energy_pj[0]))
+    total = float(cost.energy_pj[0])
+    return np.asarray(levels / total if total else np.zeros_like(levels))  # tables may hold latencies alone
 
 
 def _savings(problem: Problem) -> NDArray[np.float64]:

@@ -91,7 +91,7 @@ class Problem:
     _plans: dict[float, ChoiceBatch] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.surrogate = Surrogate(self.planner.proxy, self.evaluator.error_scale)
+        self.surrogate = Surrogate(self.planner.proxy, self.evaluator.error_scale, self.evaluator.metric.slope)
 
     def fresh(self, recorded: Mapping[str, Score] | None = None) -> Self:
         """The same problem before any evaluation, for another search or environment; its set-up is shared.
@@ -396,14 +396,14 @@ class Problem:
         if max_drop not in self._plans:
             path = self.planner.path
             good, bad = 0, len(path)
-            if bad == 1:
-                self.evaluate(path[0], "planner")
             while bad - good > 1:
                 middle = (good + bad) // 2
                 if self.evaluate(path[middle], "planner").score.drop <= max_drop:
                     good = middle
                 else:
                     bad = middle
+            if good == 0:
+                self.evaluate(path[0], "planner")
             self._plans[max_drop] = path[good]
         return self._plans[max_drop]
 

@@ -33,6 +33,9 @@ class Metric:
         expected: (outputs [N, K], probabilities of the classes [N, K]) -> the values [N] to be expected where classes
             were drawn by them; None where that is not known.
         most: the largest drop that there can be.
+        point: the drop that weighs as much as a point of accuracy does.
+        slope: drop a unit of error (the clipped KL divergence, or the outputs' relative squared error where there are
+            no classes) that is expected until something is measured.
     """
 
     name: str
@@ -43,6 +46,8 @@ class Metric:
     label_free: bool = False
     expected: PerImage | None = None
     most: float = math.inf
+    point: float = 1.0
+    slope: float = 60.0  # typical of CIFAR networks
 
     def check_allowed(self, drops: Iterable[float]) -> None:
         """See that allowed drops allow less than everything.
@@ -167,10 +172,20 @@ METRICS: dict[str, Metric] = {
     for metric in (
         Metric("top1", "points", top1, "top-1", expected=expected_top1),
         Metric("top5", "points", top5, "top-5", expected=expected_top5),
-        Metric("psnr", "dB", psnr, "PSNR"),
+        Metric("psnr", "dB", psnr, "PSNR", slope=4.3),  # 10 dB by ln 10
         Metric("epe", "px", end_point_error, "end-point error", higher_is_better=False),
         Metric("agreement", "points", agreement, "agreement", label_free=True),
-        Metric("kl", "nats", clipped_kl, "clipped KL", higher_is_better=False, label_free=True, most=KL_LIMIT),
+        Metric(
+            "kl",
+            "nats",
+            clipped_kl,
+            "clipped KL",
+            higher_is_better=False,
+            label_free=True,
+            most=KL_LIMIT,
+            point=0.02,
+            slope=1.0,
+        ),
     )
 }
 """Name on the command line -> metric."""

@@ -11,7 +11,7 @@ Imports numpy, pydantic and PyYAML, never torch.
 """
 
 from rlcompress.hw_models.bops import bops, bops_of
-from rlcompress.hw_models.cost import BatchCost, LayerCost, NetworkCost
+from rlcompress.hw_models.cost import BatchCost, LayerCost, NetworkCost, million_of
 from rlcompress.hw_models.description import Description
 from rlcompress.hw_models.figures import LEVELS
 from rlcompress.hw_models.library import DEFAULT_HARDWARE, available, load, parse_description, read_description
@@ -34,6 +34,7 @@ __all__ = [
     "bops_of",
     "fixed_widths",
     "load",
+    "million_of",
     "parse_description",
     "read_description",
     "to_timeloop",

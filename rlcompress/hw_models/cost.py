@@ -82,6 +82,15 @@ class LayerCost:
         return max(self.cycles_by_bound, key=lambda key: self.cycles_by_bound[key], default="")
 
 
+def million_of(energy_unit: str) -> str:
+    """What a million of a description's ``energy_unit`` are.
+
+    >>> million_of("pJ"), million_of("MAC")
+    ('µJ', 'M MAC')
+    """
+    return "µJ" if energy_unit == "pJ" else f"M {energy_unit}"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkCost:
     """What one inference costs: the sum over its layers.
@@ -103,6 +112,11 @@ class NetworkCost:
         """Energy by level, in pJ."""
         levels = self.layers[0].energy_pj if self.layers else LEVELS
         return {level: sum(layer.energy_pj[level] for layer in self.layers) for level in levels}
+
+    @property
+    def unit(self) -> str:
+        """What `energy_uj` is in."""
+        return million_of(self.energy_unit)
 
     @property
     def energy_uj(self) -> float:

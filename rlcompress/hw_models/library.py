@@ -36,7 +36,7 @@ def load(name_or_path: str | Path, name: str | None = None) -> HardwareModel:
         HardwareError: there is no such description, or it is not valid; the message names the file, the line, the key
             and the mend.
     """
-    if str(name_or_path).endswith(".csv"):
+    if str(name_or_path).lower().endswith(".csv"):
         return TableModel(name or Path(name_or_path).stem, read_table(_text(str(name_or_path)), str(name_or_path)))
     return HardwareModel(read_description(name_or_path))
 

@@ -15,8 +15,9 @@ with ReLU, ReLU6 or another clamp as the bounds low and high, which are codes:
     y = clamp(round_half_even(acc * m + b + r * p), low, high)
 
 with m, b [K] and r in units of output codes: m = scale_x * scale_w / scale_y, r = scale_p / scale_y,
-b = bias / scale_y + zero_point_y - r * zero_point_p, clamped to +-2^(bits_y + 4). They are rounded to multiples of a
-grid step g [K], 2^-24 times the least power of two that is not below
+b = bias / scale_y + zero_point_y - r * zero_point_p, clamped to +-2^(bits_y + 4). Where b is no code itself it
+makes up for the rounding of m at the accumulator that gives the nearest code, as far as B allows. They are rounded to
+multiples of a grid step g [K], 2^-24 times the least power of two that is not below
 
     B = 1 + max(L, L - b, |b|, R, R + b),  L = 2^bits_y - 1,  R = r * 2^bits_p
 
@@ -113,8 +114,14 @@ def requantization(
     b = np.clip(bias.numpy().astype(np.float64) / target.scale + offset, -largest, largest)
     step = grid_step(b, ratio, target.bits, residual.bits if residual else 0)
     coarsest = float(step.max())
+    rounded = np.rint(m / step) * step
+    code, added = 2.0**target.bits - 1.0, ratio * 2.0 ** (residual.bits if residual else 0)
+    sound = (rounded > 0.0) & (np.abs(b) < largest)
+    makes_up = np.divide(m - rounded, m, out=np.zeros_like(m), where=sound) * (np.clip(b, -added, code) - b)
+    most = step * 2.0**_MANTISSA - 1.0  # B - 1, which the grid stays right for
+    b = np.clip(b + makes_up, np.maximum(-largest, code - most), np.minimum(largest, most - added))
     return Requantization(
-        multiplier=torch.from_numpy((np.rint(m / step) * step).astype(np.float32)),
+        multiplier=torch.from_numpy(rounded.astype(np.float32)),
         bias=torch.from_numpy((np.rint(b / step) * step).astype(np.float32)),
         ratio=round(ratio / coarsest) * coarsest,
         bounds=bounds,

@@ -24,7 +24,7 @@ _FUNCTIONS: dict[object, Callable[..., object]] = {
     _aten.cat.default: torch.cat, _aten.flatten.using_ints: torch.flatten, _aten.view.default: torch.reshape,
     _aten.reshape.default: torch.reshape, _aten.mean.dim: torch.mean, _aten.max_pool2d.default: F.max_pool2d,
     _aten.avg_pool2d.default: F.avg_pool2d, _aten.adaptive_avg_pool2d.default: F.adaptive_avg_pool2d,
-    _aten.adaptive_max_pool2d.default: F.adaptive_max_pool2d, _aten.pad.default: F.pad,
+    _aten.pad.default: F.pad,
     _aten.dropout.default: F.dropout, _aten.dropout_.default: F.dropout,
 }  # fmt: skip
 """Operators of exported programs -> the functions that torch.fx records."""
@@ -89,10 +89,23 @@ def _plain(module: nn.Module) -> fx.GraphModule:
     while isinstance(result, tuple | list) and len(result) == 1:
         result = result[0]
     graph.output(result)
-    for node in graph.nodes:
+    for node in list(graph.nodes):
+        if node.target == _aten.adaptive_max_pool2d.default:
+            _without_indices(graph, node)
         if node.op == "call_function" and node.target in _FUNCTIONS and "alpha" not in node.kwargs:
             node.target = _FUNCTIONS[node.target]
     return fx.GraphModule(module, graph)
+
+
+def _without_indices(graph: fx.Graph, pool: fx.Node) -> None:
+    """Let a pool give its values alone, where nothing reads the places that it gives beside them."""
+    values, places = ([taken for taken in pool.users if taken.args[1] == i] for i in (0, 1))
+    if any(taken.users for taken in places):
+        return
+    for taken in (*values, *places):
+        taken.replace_all_uses_with(pool)
+        graph.erase_node(taken)
+    pool.target = F.adaptive_max_pool2d
 
 
 def _check_any_number(graph: fx.GraphModule, example: Tensor) -> None:

@@ -184,7 +184,7 @@ class _Thinner:
     def _move(self, node: fx.Node) -> None:
         """Select the elements that stay from the tensor that a chain of views, splits and shuffles begins with."""
         source = self._source(node)
-        if source is None or not self._loses_channels(source) or _follows(node):
+        if source is None or not self._loses_channels(source) or (source is moved_tensor(node) and _follows(node)):
             return
         old = torch.arange(int(np.prod(source.meta["shape"]))).view(source.meta["shape"])
         moved = self._run_chain(node, source, old)[0][torch.from_numpy(self.kept[node])]

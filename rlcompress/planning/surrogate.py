@@ -15,7 +15,6 @@ _POWER_STD = 0.3  # of the exponent's deviation from 1
 _NOISE_STD = 0.1  # of the logarithm of a measured error
 _MILD_ERROR = 0.1  # relative; measurements far beyond it say less about mild policies
 _ITERATIONS = 3
-_FIRST_SLOPE = 60.0  # points a unit of relative logit error, typical of CIFAR networks; until something is measured
 _PRIOR_WEIGHT = 0.1  # of the first slope, in evaluations
 _KERNEL_WIDTH = 0.3  # of the error's logarithm
 _TINY = 1e-9
@@ -33,11 +32,12 @@ class Surrogate:
     Args:
         proxy: of the network.
         variance: of the dense network's logits, which makes errors relative.
+        slope: drop a unit of error until something is measured.
         corrects: whether the error is fitted; otherwise it is the proxy's and only the drop's slope is.
     """
 
-    def __init__(self, proxy: Proxy, variance: float, *, corrects: bool = True) -> None:
-        self._proxy, self._variance, self._corrects = proxy, variance, corrects
+    def __init__(self, proxy: Proxy, variance: float, slope: float, *, corrects: bool = True) -> None:
+        self._proxy, self._variance, self._slope, self._corrects = proxy, variance, slope, corrects
         self._causes: list[Floats] = []
         self._errors: list[float] = []
         self._drops: Floats = np.zeros(0)
@@ -76,7 +76,7 @@ class Surrogate:
         distance = np.log((error[:, None] + _TINY) / (known + _TINY)) / _KERNEL_WIDTH
         weight = np.exp(-0.5 * np.square(distance)) / (known + _TINY)
         prior = _PRIOR_WEIGHT / (error + _TINY)
-        total = (weight * drops).sum(axis=1) + prior * _FIRST_SLOPE * error
+        total = (weight * drops).sum(axis=1) + prior * self._slope * error
         return np.asarray(error * total / ((weight * known).sum(axis=1) + prior * error))
 
     def error_at(self, drop: float) -> float:

@@ -16,7 +16,6 @@ from rlcompress.report.charts import (
     learning_chart,
     levels_chart,
     sensitivity_chart,
-    unit,
 )
 from rlcompress.report.costs import Costs, run_costs, saved_pct
 from rlcompress.report.headline import (
@@ -182,7 +181,7 @@ def _layers(costs: Costs) -> Markup:
         rows=rows,
         left_out=len(costs.specs) - len(rows),
         policy=costs.policy is not None,
-        unit=unit(costs.dense),
+        unit=costs.dense.unit,
         colours=[(level, LEVEL_COLOURS[level]) for level in costs.levels],
         palette=LEVEL_COLOURS,
     )
@@ -200,7 +199,7 @@ def _levels(page: Page, costs: Costs, prefix: str) -> Markup:
         "levels.html.j2",
         chart=chart,
         titles=list(costs.columns),
-        unit=unit(costs.dense),
+        unit=costs.dense.unit,
         saved=costs.policy is not None,
         rows=rows,
     )
@@ -242,7 +241,7 @@ def _overview(runs: Sequence[RunData]) -> Markup:
                 settings.agent,
                 settings.seed,
                 f"{best.energy_saved_pct:.1f} %" if best else "running",
-                interval_text(best.drop_test, best.drop_test_error) if best else "",
+                interval_text(best.drop_test, best.drop_test_error, data.run.metric) if best else "",
                 result.evaluations if result else len(data.history),
                 f"{result.seconds:.0f} s" if result else "",
             )

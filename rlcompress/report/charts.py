@@ -62,29 +62,29 @@ def front_chart(runs: Sequence[RunData]) -> Chart:
             latency.append(milliseconds)
     metric = runs[0].run.metric
     lost = escape(f"{metric.unit} of {metric.label} lost", quote=False)
-    energy = [list(trace.y) for trace in figure.data]
+    energy, title = [list(trace.y) for trace in figure.data], f"energy, {runs[0].unit}"
     figure.update_layout(
         xaxis={
             "title": lost,
             "range": _drop_range(runs),
             "zeroline": True,
         },
-        yaxis={"title": "energy, µJ", "rangemode": "tozero"},
+        yaxis={"title": title, "rangemode": "tozero"},
         hovermode="closest",
     )
     allowed = {data.run.settings.max_drop for data in runs}
     if len(allowed) == 1:
         figure.add_vline(x=allowed.pop(), line_dash="dot", line_color="#888888", annotation_text="allowed")
-    return Chart(figure, {"energy": (energy, "energy, µJ"), "latency": (latency, "latency, ms")})
+    return Chart(figure, {"energy": (energy, title), "latency": (latency, "latency, ms")})
 
 
 def _front_traces(data: RunData, colour: str, name: str) -> Iterable[tuple[go.Scatter, list[float]]]:
-    rows, entries, layers = data.history, data.front, data.layers
+    rows, entries = data.history, data.front
     yield (
         go.Scatter(
             x=[row.score.drop for row in rows],
             y=[row.energy_uj for row in rows],
-            text=[candidate_text(row, layers, data.run.metric) for row in rows],
+            text=[candidate_text(row, data) for row in rows],
             name=f"{name}candidates",
             mode="markers",
             marker={"size": 6, "color": colour if name else "#808890", "opacity": 0.45},
@@ -100,7 +100,7 @@ def _front_traces(data: RunData, colour: str, name: str) -> Iterable[tuple[go.Sc
             go.Scatter(
                 x=[getattr(entry, f"drop_{split}") for entry in known],
                 y=[entry.energy_uj for entry in known],
-                text=[entry_text(entry, split, choices.get(entry.id), layers, data.run.metric) for entry in known],
+                text=[entry_text(entry, split, choices.get(entry.id), data) for entry in known],
                 error_x={"type": "data", "array": errors, "thickness": 1, "width": 3, "visible": split == "test"},
                 name=f"{name}front, {split} images",
                 mode="lines+markers",
@@ -113,10 +113,11 @@ def _front_traces(data: RunData, colour: str, name: str) -> Iterable[tuple[go.Sc
     if data.result is not None:
         base, best = data.result.baseline, data.result.best
         split = "search" if best.drop_test is None else "test"
-        chosen = entry_text(best, split, choices.get(best.id), layers, data.run.metric, "chosen policy")
+        dense = f"dense 8 bits<br>{base.energy_uj:.4g} {data.unit}, {base.latency_ms:.4g} ms"
+        chosen = entry_text(best, split, choices.get(best.id), data, "chosen policy")
         for title, x, figures, symbol, text in (
             ("chosen policy", getattr(best, f"drop_{split}"), best, "star", chosen),
-            ("dense 8 bits", 0.0, base, "square", f"dense 8 bits<br>{base.energy_uj:.4g} µJ, {base.latency_ms:.4g} ms"),
+            ("dense 8 bits", 0.0, base, "square", dense),
         ):
             yield (
                 go.Scatter(
@@ -164,16 +165,11 @@ def levels_chart(costs: Mapping[str, NetworkCost], levels: Iterable[str]) -> Cha
     figure.update_layout(
         height=150 + 56 * len(titles),
         barmode="stack",
-        xaxis_title=f"energy, {unit(next(iter(costs.values())))}",
+        xaxis_title=f"energy, {next(iter(costs.values())).unit}",
         yaxis={"autorange": "reversed"},
         legend_traceorder="normal",
     )
     return Chart(figure)
-
-
-def unit(cost: NetworkCost) -> str:
-    """Unit of `NetworkCost.energy_uj`: some descriptions count in energies of a MAC."""
-    return "µJ" if cost.energy_unit == "pJ" else "M MAC"
 
 
 def sensitivity_chart(rows: Sequence[Sensitivity]) -> Chart:

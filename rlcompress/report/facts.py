@@ -1,7 +1,6 @@
 """Plain facts of a report: the accelerator, how figures were measured, and how to get them again."""
 
 import shlex
-from collections.abc import Mapping
 
 from rlcompress.hw_models import HardwareModel, TableModel
 from rlcompress.report.run_folder import RunData
@@ -13,6 +12,9 @@ CONFIDENCE = {
     "estimate": "checked against neither a chip nor a simulator, so compare policies, not chips",
 }
 """What a description's tag means."""
+
+LEFT_ALONE = {"score_images": 1000, "correction": "paired", "agent_settings": {}}
+"""Settings that the command line has no option for -> what they are with it."""
 
 Facts = dict[str, str]
 
@@ -82,25 +84,28 @@ def version_facts(data: RunData) -> Facts:
 
 
 def command(data: RunData) -> str:
-    """The command that gives the run again: as it was typed, else put together from the settings."""
+    """The command that gives the run again: as it was typed, else put together from the settings.
+
+    Empty where there is none: for networks and data handed over in Python, whose runs name no weights, and for
+    settings that the command line leaves as they are.
+    """
     if data.run.command:
         return data.run.command
-    settings = data.run.settings
-    flags: Mapping[str, object] = {
-        "network": settings.network,
-        "weights": settings.weights,
-        "data": settings.data,
-        "hardware": settings.hardware,
-        "max-drop": settings.max_drop,
-        "target": settings.target,
-        "evaluations": settings.evaluations,
-        "minutes": settings.minutes,
-        "agent": settings.agent or None,
-        "granularities": ",".join(settings.granularities) or None,
-        "min-bits": settings.min_bits,
-        "max-bits": settings.max_bits,
-        "end-bits": settings.end_bits,
-        "seed": settings.seed,
-    }
-    given = [part for key, value in flags.items() if value is not None for part in (f"--{key}", str(value))]
+    settings = {**data.run.settings.model_dump(), **data.run.settings.others}
+    settings.pop("weights_sha256", None)
+    left = {key: settings.pop(key, value) for key, value in LEFT_ALONE.items()}
+    if left != LEFT_ALONE or "weights" not in data.run.settings.model_fields_set:
+        return ""
+    if ":" in settings["network"]:
+        shape = {"input_shape": data.run.input.get("shape")}
+        settings |= shape | {key: data.run.input.get(key) for key in ("mean", "std")}
+    given = [part for key, value in settings.items() for part in _option(key.replace("_", "-"), value)]
     return shlex.join(["rlcompress", "search", *given, "--out", "RUN"])
+
+
+def _option(name: str, value: object) -> list[str]:
+    if value is None or value is False or value in ("", [], ()):
+        return []
+    if value is True:
+        return [f"--{name}"]
+    return [f"--{name}", ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)]

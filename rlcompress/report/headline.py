@@ -2,11 +2,10 @@
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from rlcompress.hw_models import NetworkCost
-from rlcompress.report.charts import unit
 from rlcompress.report.costs import Costs, saved_pct
 from rlcompress.report.records import MetricName
 from rlcompress.report.run_folder import RunData
@@ -47,7 +46,7 @@ def cost_tiles(costs: Costs) -> list[Tile]:
     cost = costs.policy or costs.dense
     against = {"8 bits": costs.dense, "16 bits": costs.reference}
     others = {title: other for title, other in against.items() if other is not None and other is not cost}
-    figures = (("Energy", "energy_uj", unit(cost)), ("Latency", "latency_ms", "ms"), ("Weights", "weights_kb", "kB"))
+    figures = (("Energy", "energy_uj", cost.unit), ("Latency", "latency_ms", "ms"), ("Weights", "weights_kb", "kB"))
     return [
         Tile(label, f"{number(getattr(cost, key))} {of}", tuple(_change(cost, o, key, t) for t, o in others.items()))
         for label, key, of in figures
@@ -68,7 +67,7 @@ def metric_tile(data: RunData) -> Tile | None:
         leading = data.leading
         if leading is None:
             return None
-        drop = interval_text(leading.score.drop, leading.score.drop_error)
+        drop = interval_text(leading.score.drop, leading.score.drop_error, metric)
         return Tile(
             f"{metric.label}, scoring images",
             f"{leading.score.metric:.2f}",
@@ -79,7 +78,7 @@ def metric_tile(data: RunData) -> Tile | None:
         value = "not measured" if best.metric_search is None else f"{best.metric_search:.2f}"
         return Tile(f"{metric.label}, search images", value, ("no test images were read",))
     notes = (
-        f"{metric.unit} lost: {interval_text(best.drop_test, best.drop_test_error)}",
+        f"{metric.unit} lost: {interval_text(best.drop_test, best.drop_test_error, metric)}",
         f"on {best.images_test:,} test images, against the pretrained network",
     )
     return Tile(f"{metric.label}, test images", f"{best.metric_test:.2f}", notes)
@@ -87,7 +86,7 @@ def metric_tile(data: RunData) -> Tile | None:
 
 def verdict(data: RunData) -> str:
     """Whether the test images confirm that the policy stays within the allowed drop, as far as they can tell."""
-    most = data.run.settings.max_drop
+    most, figure = data.run.settings.max_drop, data.run.metric.figure
     allowed = f"{data.run.metric.amount(most)} {'was' if most == 1 else 'were'} allowed"
     if data.result is None:
         of = f" of {data.run.settings.evaluations}" if data.run.settings.evaluations else ""
@@ -101,9 +100,9 @@ def verdict(data: RunData) -> str:
     if best.drop_test is None:
         return "No test images were read, so nothing is said beyond the search images."
     if best.drop_test_error is None:
-        return f"{allowed}; {best.drop_test:.2f} are lost on the test images (no interval recorded)."
+        return f"{allowed}; {figure(best.drop_test)} are lost on the test images (no interval recorded)."
     low, high = (best.drop_test + sign * _Z95 * best.drop_test_error for sign in (-1, 1))
-    said = f"{allowed}; the test images say {best.drop_test:.2f} (95 % interval {low:.2f} to {high:.2f})"
+    said = f"{allowed}; the test images say {figure(best.drop_test)} (95 % interval {figure(low)} to {figure(high)})"
     if high <= most:
         return f"{said}: the whole interval is within the allowance."
     if low > most:
@@ -121,12 +120,13 @@ def headline_rows(costs: Costs, data: RunData | None = None) -> list[Row]:
         if result is not None and data is not None:
             figures = result.best if title == "policy" else result.baseline
             metric = _metric_text(figures.metric_test, result.best.images_test, data.run.metric)
-            drop = interval_text(result.best.drop_test, result.best.drop_test_error) if title == "policy" else ""
+            best = result.best
+            drop = interval_text(best.drop_test, best.drop_test_error, data.run.metric) if title == "policy" else ""
         saved = f" ({saved_pct(costs.dense.energy_uj, cost.energy_uj):.1f} % saved)" if title == "policy" else ""
         rows.append(
             Row(
                 title,
-                f"{number(cost.energy_uj)} {unit(cost)}{saved}",
+                f"{number(cost.energy_uj)} {cost.unit}{saved}",
                 f"{number(cost.latency_ms)} ms",
                 f"{number(cost.weights_kb)} kB",
                 metric,
@@ -145,11 +145,11 @@ def _metric_text(value: float | None, images: int, metric: MetricName) -> str:
     return f"{value:.2f} ({100 * low:.2f} to {100 * high:.2f})"
 
 
-def interval_text(value: float | None, error: float | None) -> str:
+def interval_text(value: float | None, error: float | None, metric: MetricName) -> str:
     """A drop with its 95 % interval where its standard error is known."""
     if value is None:
         return "not measured"
-    return f"{value:.2f}" if error is None else f"{value:.2f} ± {_Z95 * error:.2f}"
+    return metric.figure(value) + ("" if error is None else f" ± {metric.figure(_Z95 * error)}")
 
 
 def wilson(share: float, count: int) -> tuple[float, float]:
@@ -187,7 +187,7 @@ def goal_rows(data: RunData) -> list[tuple[str, ...]]:
             f"{goal} {data.run.metric.unit}",
             f"{entry.energy_saved_pct:.1f} %",
             f"{number(entry.latency_ms)} ms",
-            interval_text(entry.drop_test, entry.drop_test_error),
+            interval_text(entry.drop_test, entry.drop_test_error, data.run.metric),
             f"policy_{goal}.json",
         )
         for goal, entry in goals.items()
@@ -227,14 +227,14 @@ def _spread(group: Sequence[RunData]) -> Spread:
     return Spread(
         f"{settings.network} on {settings.hardware}, {settings.agent}",
         len(group),
-        _mean_text([entry.energy_saved_pct for entry in best]),
-        _mean_text([entry.drop_test for entry in best if entry.drop_test is not None]),
+        _mean_text([entry.energy_saved_pct for entry in best], "{:.2f}".format),
+        _mean_text([entry.drop_test for entry in best if entry.drop_test is not None], group[0].run.metric.figure),
     )
 
 
-def _mean_text(values: Sequence[float]) -> str:
+def _mean_text(values: Sequence[float], figure: Callable[[float], str]) -> str:
     if len(values) < 2:
         return ""
     mean = sum(values) / len(values)
     deviation = math.sqrt(sum((value - mean) ** 2 for value in values) / (len(values) - 1))
-    return f"{mean:.2f} ± {deviation:.2f}"
+    return f"{figure(mean)} ± {figure(deviation)}"

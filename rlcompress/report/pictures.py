@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from rlcompress.hw_models import LayerCost
-from rlcompress.report.charts import LEVEL_COLOURS, unit
+from rlcompress.report.charts import LEVEL_COLOURS
 from rlcompress.report.costs import Costs, run_costs
 from rlcompress.report.run_folder import RunData, read_run
 
@@ -30,7 +30,7 @@ def layers_picture(costs: Costs) -> Figure:
     energy, policy = figure.subplots(2, 1, height_ratios=(3, 2), sharex=True)
     names = [spec.name for spec in costs.specs if spec.compressible]
     _energy_bars(energy, costs, names)
-    energy.set(ylabel=f"energy, {unit(costs.dense)}", title="dense 8 bits (left) and the policy (right)")
+    energy.set(ylabel=f"energy, {costs.dense.unit}", title="dense 8 bits (left) and the policy (right)")
     _policy_rows(policy, costs, names)
     policy.set_xticks(range(len(names)), names, rotation=60, ha="right")
     return figure

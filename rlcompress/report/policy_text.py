@@ -4,41 +4,42 @@ from collections.abc import Sequence
 from html import escape
 
 from rlcompress.report.records import Candidate, Entry, MetricName
+from rlcompress.report.run_folder import RunData
 from rlcompress.spec import LayerChoice
 
 _MOST_LAYERS = 24
 
 
-def candidate_text(row: Candidate, layers: Sequence[str], metric: MetricName) -> str:
+def candidate_text(row: Candidate, data: RunData) -> str:
     """What a candidate costs, loses and does; lines joined by <br>."""
-    score = row.score
+    score, metric = row.score, data.run.metric
     head = [
         f"<b>candidate {row.evaluation}</b> ({_safe(row.source)})",
-        f"{row.energy_uj:.4g} µJ, {row.latency_ms:.4g} ms, {row.saved_pct:.1f} % saved",
-        f"lost {score.drop:.2f} ± {1.96 * score.drop_error:.2f} {_safe(metric.unit)} on {score.images} images",
+        f"{row.energy_uj:.4g} {data.unit}, {row.latency_ms:.4g} ms, {row.saved_pct:.1f} % saved",
+        f"lost {metric.figure(score.drop)} ± {metric.figure(1.96 * score.drop_error)} {_safe(metric.unit)} on "
+        f"{score.images} images",
     ]
-    return "<br>".join([*head, *_policy_lines(row, layers)])
+    return "<br>".join([*head, *_policy_lines(row, data.layers)])
 
 
 def candidate_source(row: Candidate, metric: MetricName) -> str:
     """What proposed a candidate, and what it loses."""
-    return f"{_safe(row.source)}, lost {row.score.drop:.2f} {_safe(metric.unit)}"
+    return f"{_safe(row.source)}, lost {metric.figure(row.score.drop)} {_safe(metric.unit)}"
 
 
-def entry_text(
-    entry: Entry, split: str, row: Candidate | None, layers: Sequence[str], metric: MetricName, title: str = "front"
-) -> str:
+def entry_text(entry: Entry, split: str, row: Candidate | None, data: RunData, title: str = "front") -> str:
     """The same of a policy on the front; ``split`` is search or test, ``title`` what the policy is called."""
     drop, error = getattr(entry, f"drop_{split}"), getattr(entry, f"drop_{split}_error")
-    value = getattr(entry, f"metric_{split}")
-    interval = "" if error is None else f" ± {1.96 * error:.2f}"
+    value, metric = getattr(entry, f"metric_{split}"), data.run.metric
+    interval = "" if error is None else f" ± {metric.figure(1.96 * error)}"
     measured = "" if value is None else f"{value:.2f}, "
     head = [
         f"<b>{title}, {_safe(entry.id)}</b>",
-        f"{entry.energy_uj:.4g} µJ, {entry.latency_ms:.4g} ms, {entry.energy_saved_pct:.1f} % of the energy saved",
-        f"{split} images: {measured}lost {drop:.2f}{interval} {_safe(metric.unit)}",
+        f"{entry.energy_uj:.4g} {data.unit}, {entry.latency_ms:.4g} ms, {entry.energy_saved_pct:.1f} % of the energy "
+        "saved",
+        f"{split} images: {measured}lost {metric.figure(drop)}{interval} {_safe(metric.unit)}",
     ]
-    return "<br>".join([*head, *(_policy_lines(row, layers) if row else [])])
+    return "<br>".join([*head, *(_policy_lines(row, data.layers) if row else [])])
 
 
 def _safe(text: str) -> str:

@@ -42,6 +42,7 @@ class Settings(Record):
 
 
 _BINARY = ("top1", "top5", "agreement")
+_OF_HUNDREDTHS = ("points", "dB", "px")
 
 
 class MetricName(Record):
@@ -61,6 +62,14 @@ class MetricName(Record):
     def counts_images(self) -> bool:
         """Whether it is the percentage of images that something is true of."""
         return self.name in _BINARY
+
+    def figure(self, value: float) -> str:
+        """A difference as a number: two decimals, or three significant digits of units whose scale is not known.
+
+        >>> MetricName().figure(0.0312), MetricName(unit="nats").figure(0.0312)
+        ('0.03', '0.0312')
+        """
+        return f"{value:.2f}" if self.unit in _OF_HUNDREDTHS else f"{value:.3g}"
 
     def amount(self, value: float) -> str:
         """A difference in words.

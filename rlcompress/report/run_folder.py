@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from rlcompress import hw_models
 from rlcompress.errors import PolicyError, RlcompressError, RunError, first_problem
 from rlcompress.files import LimitError, parse_json, read_text
-from rlcompress.hw_models import HardwareModel
+from rlcompress.hw_models import HardwareModel, million_of
 from rlcompress.network.cards import CARDS
 from rlcompress.network.spec_cards import built_in_specs
 from rlcompress.report.records import Candidate, Entry, Record, Result, Run, Sensitivity
@@ -54,6 +54,11 @@ class RunData:
     def layers(self) -> tuple[str, ...]:
         """Names of the layers that a policy has a choice for."""
         return tuple(spec.name for spec in self.specs if spec.compressible)
+
+    @property
+    def unit(self) -> str:
+        """Of energies."""
+        return million_of(self.hardware.description.energy_unit)
 
     @property
     def leading(self) -> Candidate | None:

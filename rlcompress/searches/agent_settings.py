@@ -41,6 +41,8 @@ class CompositeSearchSettings:
         for name in ("episodes", "rounds", "batch"):
             if getattr(self, name) < 1:
                 raise AgentError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if self.episodes > 1 and isinstance(self.agent.train_freq, tuple) and self.agent.train_freq[1] == "episode":
+            raise AgentError("train_freq by the episode is for one episode at a time; give steps, or episodes=1")
 
     def with_changes(self, changes: Mapping[str, Any]) -> Self:
         """These settings with some of them replaced; a mapping at ``agent`` replaces single hyper-parameters.

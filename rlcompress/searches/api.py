@@ -16,6 +16,7 @@ from rlcompress.errors import RunError
 from rlcompress.evaluation import metric_of
 from rlcompress.hw_models import DEFAULT_HARDWARE, HardwareModel
 from rlcompress.searches.folder import RunFolder
+from rlcompress.searches.methods import check_agent_settings
 from rlcompress.searches.result import SearchResult
 from rlcompress.searches.run import OnProgress, run_search
 from rlcompress.searches.settings import SearchSettings
@@ -61,6 +62,7 @@ def search(
     if resume and out is None:
         raise RunError("resume goes on with a run in a folder; name that folder by out")
     chosen = SearchSettings.of(settings)
+    check_agent_settings(chosen)
     traced, card, splits = given(model, data, mean, std, metric)
     model_of = accelerator(hardware)
     folder = None

@@ -70,7 +70,7 @@ def plot_html(trials: Sequence[Trial], title: str) -> str:
         )
         figure.add_trace(dots, row=1, col=2)
     figure.update_xaxes(title_text="evaluations", row=1, col=1)
-    figure.update_xaxes(title_text="points lost on test images", row=1, col=2)
+    figure.update_xaxes(title_text="lost on test images", row=1, col=2)
     figure.update_yaxes(title_text="% saved against dense 8 bits", row=1, col=1)
     figure.update_layout(title=title, template="plotly_white")
     return str(figure.to_html(include_plotlyjs=True, full_html=True))

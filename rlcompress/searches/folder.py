@@ -1,7 +1,6 @@
 """The run folder: what a search leaves behind, and what it resumes from."""
 
 import csv
-import hashlib
 import io
 import json
 import os
@@ -309,9 +308,3 @@ def _read_json(path: Path) -> dict[str, Any] | None:
     if not isinstance(values, dict):
         raise RunError(f"{path}: no settings inside; begin the run again in a new folder")
     return values
-
-
-def file_hash(path: str | Path) -> str:
-    """SHA-256 of a file's content, hexadecimal."""
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -203,9 +203,10 @@ def _missed(goals: list[float], nearest: float, unit: str) -> str | None:
     """One line about allowed drops that no policy stays within."""
     if not goals:
         return None
-    named = " or ".join(MetricName(unit=unit).amount(goal) for goal in goals)
+    metric = MetricName(unit=unit)
+    named = " or ".join(metric.amount(goal) for goal in goals)
     return (
-        f"no policy loses at most {named}: the nearest loses {nearest:.2f}; allow more with --max-drop or "
+        f"no policy loses at most {named}: the nearest loses {metric.figure(nearest)}; allow more with --max-drop or "
         "--goals, or more bits with --max-bits"
     )
 

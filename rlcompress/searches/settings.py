@@ -10,6 +10,7 @@ from rlcompress.candidates import tier_name
 from rlcompress.envs import ProblemSettings
 from rlcompress.envs.settings import check_known, settings_of
 from rlcompress.errors import RunError
+from rlcompress.files import file_hash
 
 _OWN_PROBLEMS: Mapping[str, Mapping[str, Any]] = {
     "balaskas2023": {"repair": "none", "clustering": False, "granularities": ("none", "element", "channel", "filter")}
@@ -108,6 +109,8 @@ class SearchSettings:
         """The settings that decide what is found, as JSON-able values."""
         own = {key: getattr(self, key) for key in ("max_drop", "evaluations", "minutes", "agent", "seed")}
         own |= {"goals": list(self.goals), "agent_from": self.agent_from, "agent_settings": dict(self.agent_settings)}
+        if self.agent_from is not None and os.path.isfile(self.agent_from):
+            own["agent_from_sha256"] = file_hash(self.agent_from)
         inner = (
             "target", "granularities", "min_bits", "max_bits", "end_bits", "round_to", "score_images", "repair",
             "correction", "memory",

@@ -5,6 +5,7 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from rlcompress.report.costs import saved_pct
+from rlcompress.report.records import MetricName
 
 if TYPE_CHECKING:
     from rlcompress.searches.result import SearchResult
@@ -45,6 +46,7 @@ class Summary:
 def summary_of(result: "SearchResult") -> Summary:
     """Baselines against the best policy and those of further goals."""
     metric, best = result.metric, result.best
+    figure = MetricName(unit=metric.unit).figure
     figures = {"dense 16 bits": result.reference, "dense 8 bits": result.baseline}
     figures["best policy" if result.within else "nearest policy"] = best.figures
     for goal, entry in result.best_by_goal.items():
@@ -80,9 +82,9 @@ def summary_of(result: "SearchResult") -> Summary:
         ),
         rows=rows,
         caption=(
-            f"{metric.unit} lost: {best.drop_search:.2f} on search images, where {best.drop_likely:.2f} are likely, "
-            f"{best.drop_test:.2f} on {best.images_test} test images; {metric.label} of dense rows is the pretrained "
-            f"network's own{_beyond(result)}"
+            f"{metric.unit} lost: {figure(best.drop_search)} on search images, where {figure(best.drop_likely)} are "
+            f"likely, {figure(best.drop_test)} on {best.images_test} test images; {metric.label} of dense rows is the "
+            f"pretrained network's own{_beyond(result)}"
         ),
     )
 

@@ -6,12 +6,12 @@ from pathlib import Path
 
 from rlcompress.data import check_data_fits, load_data
 from rlcompress.errors import RlcompressError, one_line
-from rlcompress.files import write_atomic
+from rlcompress.files import file_hash, write_atomic
 from rlcompress.hw_models import load as load_hardware
 from rlcompress.network.cards import InputFormat
 from rlcompress.network.pretrained import pretrained
 from rlcompress.searches import SearchSettings, run_search
-from rlcompress.searches.folder import RunFolder, file_hash
+from rlcompress.searches.folder import RunFolder
 from rlcompress.sweeps.plan import Job
 
 FAILED = "failed.json"
@@ -45,7 +45,8 @@ def _search(job: Job, folder: Path) -> None:
     settings = SearchSettings.of({"cache": str(folder.parent), **job.search_settings})
     hardware, splits = load_hardware(job.hardware), load_data(subject.data)
     channels, height, width = splits.search.images.shape[1:]
-    given = InputFormat(shape=(channels, height, width)) if ":" in subject.network else InputFormat()
+    shape = (channels, height, width) if ":" in subject.network else None
+    given = InputFormat(shape=shape, mean=subject.mean, std=subject.std)
     traced, card = pretrained(subject.network, subject.weights, given)
     check_data_fits(card, splits)
     card = replace(card, metric=subject.metric or card.metric)

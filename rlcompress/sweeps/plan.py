@@ -7,7 +7,16 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from rlcompress.errors import RlcompressError, RunError
 from rlcompress.files import LimitError, read_text, reason
@@ -17,9 +26,16 @@ from rlcompress.yaml_files import mistake, parse_yaml
 _MAX_FILE_BYTES = 200_000
 _MAX_JOBS = 10_000
 
+_AXES = {
+    "max_drop": "max_drops: [...]", "evaluations": "evaluations: [...]", "agent": "agents: [...]",
+    "seed": "seeds: [...]",
+}  # fmt: skip
+"""Settings of a search that a sweep goes through -> what its file says in their place."""
+
 Text = Annotated[str, Field(min_length=1, max_length=1000)]
 Drop = Annotated[float, Field(ge=0, le=1000, allow_inf_nan=False)]
 Evaluations = Annotated[int, Field(ge=1, le=10_000_000)]
+Channel = Annotated[float, Field(allow_inf_nan=False)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 
 
@@ -28,12 +44,25 @@ class _Entry(BaseModel):
 
 
 class Subject(_Entry):
-    """A network with its weights and data, each as the search command takes it."""
+    """A network with its weights and data, each as the search command takes it.
+
+    Attributes:
+        mean: what inputs are normalised by, on the scale 0 to 1, one value a channel; networks in code need it.
+        std: see there.
+    """
 
     network: Text
     data: Text
     weights: Text | None = None
     metric: Text | None = None
+    mean: tuple[Channel, ...] | None = Field(default=None, min_length=1, max_length=1000)
+    std: tuple[Channel, ...] | None = Field(default=None, min_length=1, max_length=1000)
+
+    @model_serializer(mode="wrap")
+    def _said(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without a normalisation where none is said, so that the folders of older sweeps keep their names."""
+        values: dict[str, Any] = serialize(self)
+        return {key: value for key, value in values.items() if value is not None or key not in ("mean", "std")}
 
 
 class Job(_Entry):
@@ -96,6 +125,8 @@ class Sweep(_Entry):
     @classmethod
     def _plain(cls, settings: dict[str, Any]) -> dict[str, Any]:
         for name, value in settings.items():
+            if name in _AXES:
+                raise ValueError(f"{name} stands beside settings, not among them; give {_AXES[name]}")
             try:
                 json.dumps(value)
             except (TypeError, ValueError):
@@ -156,6 +187,11 @@ def _check_subject(subject: Subject, trusted: bool) -> None:
         get_card(subject.network)
     elif not trusted:
         raise RunError(f"network {subject.network!r} is code, which a file does not get run; allow it with --trust")
+    elif subject.mean is None or subject.std is None:
+        raise RunError(
+            f"network {subject.network!r} does not say how its input is normalised; give it mean and std, such as "
+            "mean: [0.5, 0.5, 0.5]"
+        )
     if re.split("[:?]", subject.data, maxsplit=1)[0] not in _DATA and not trusted:
         raise RunError(f"data {subject.data!r} is code or unknown; name one of {', '.join(_DATA)}, or allow --trust")
     if ":" in (subject.metric or "") and not trusted:

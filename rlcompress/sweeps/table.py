@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from rlcompress.errors import first_problem
 from rlcompress.files import LimitError, parse_json, read_text, reason
-from rlcompress.sweeps.job import FAILED, RUN
+from rlcompress.sweeps.job import FAILED, RUN, is_done
 from rlcompress.sweeps.plan import Job
 
 _MAX_FILE_BYTES = 1_000_000
@@ -69,7 +69,7 @@ def row_of(job: Job, folder: Path) -> Row:
         **{name: getattr(job, name) for name in ("agent", "seed", "max_drop")},
     }
     try:
-        if (folder / FAILED).exists():
+        if (folder / FAILED).exists() and not is_done(folder):
             said = parse_json(read_text(folder / FAILED, _MAX_FILE_BYTES))
             return Row(**head, error=str(said.get("error")) if isinstance(said, dict) else "failed")
         result = _Result.model_validate(parse_json(read_text(folder / RUN / "result.json", _MAX_FILE_BYTES)))

@@ -193,11 +193,20 @@ def _answer(pipe: Connection, folder: str) -> None:
         try:
             answer: tuple[bool, Any] = True, function(item)
         except Exception as error:  # the asking process raises it
-            answer = False, error
+            answer = False, _portable(error)
         try:
             pipe.send_bytes(to_bytes(answer))
         except (BrokenPipeError, ConnectionResetError):
             return
+
+
+def _portable(error: Exception) -> Exception:
+    """An exception, or what it says where it does not survive the way to another process."""
+    try:
+        from_bytes(to_bytes(error))
+    except Exception:
+        return WorkerError(reason_of(error))
+    return error
 
 
 def _fail(reason: str, _item: object) -> None:

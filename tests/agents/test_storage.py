@@ -25,6 +25,10 @@ class OtherFields(NamedEnv):
     observation_fields = (("context", 2), ("time", 2))
 
 
+class RelativeEnv(NamedEnv):
+    discrete_names = ("as planned", "left", "middle", "right")
+
+
 class OtherChoices(NamedEnv):
     discrete_names = ("left", "right", "middle")
 
@@ -123,6 +127,7 @@ def test_environments_that_tell_nothing_are_held_against_sizes(saved, tmp_path):
     ("env", "message"),
     [
         (OtherFields, r"observations with 'context' of 3 values where this environment has 'context' of 2; train one"),
+        (RelativeEnv, r"follows no plan, but here agents correct plans; give one that .*{'residual': False}"),
         (OtherChoices, "chooses among left, middle, right, but here among left, right, middle; search the same"),
     ],
 )

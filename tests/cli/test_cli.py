@@ -13,9 +13,10 @@ import pytest
 import yaml
 from safetensors.torch import save_file
 
+from rlcompress import hw_models
 from rlcompress.network.spec_cards import built_in_specs
 from rlcompress.network.weights import build
-from rlcompress.spec import CompressionPolicy, LayerChoice
+from rlcompress.spec import CompressionPolicy, LayerChoice, specs_to_json
 from tests.conftest import Digits
 
 _ROOT = Path(__file__).parents[2]
@@ -142,6 +143,33 @@ def test_two_policies_are_compared(digits: Digits, tmp_path: Path) -> None:
     assert all(part in shown for part in parts)
     assert "A6" not in shown
     assert "nowhere.json" in _rlcompress("policy", "diff", one, "nowhere.json", status=2).stderr
+    marked = tmp_path / "x[/b]"
+    marked.mkdir(parents=True)
+    other.replace(marked / "other.json")
+    assert "[/b]" in _rlcompress("policy", "diff", one, marked / "other.json").stdout
+
+
+def test_costs_of_a_policy_count_the_zeros_that_its_search_has_seen(digits: Digits, tmp_path: Path) -> None:
+    (tmp_path / "front").mkdir()
+    policy = _policy(tmp_path / "front" / "one.json", digits)
+    asked = ("energy", "--network", "digits_cnn", "--policy", policy, "--hardware", "sparse_skip", "--format", "json")
+    without = _rlcompress(*asked)
+    assert "sparse_skip saves energy by zeros among a layer's inputs, and none are counted" in without.stderr
+    specs = digits.network.with_densities(dict.fromkeys(digits.network.layers, 0.5)).specs
+    (tmp_path / "network.json").write_text(specs_to_json(specs))
+    counted = _rlcompress(*asked)
+    assert "zeros" not in counted.stderr
+    model, choices = hw_models.load("sparse_skip"), CompressionPolicy.load(policy).choices
+    assert json.loads(counted.stdout)["energy_uj"] == model.cost(specs, choices).energy_uj
+    assert json.loads(without.stdout)["energy_uj"] == model.cost(digits.network.specs, choices).energy_uj
+    (tmp_path / "network.json").write_text("{}")
+    assert _rlcompress(*asked).stdout == without.stdout
+
+
+def test_energies_relative_to_a_multiplication_say_so() -> None:
+    asked = ("energy", "--network", "digits_cnn", "--hardware", "eyeriss_relative")
+    assert "M MAC" in " ".join(_rlcompress(*asked).stdout.split())
+    assert json.loads(_rlcompress(*asked, "--format", "json").stdout)["energy_unit"] == "M MAC"
 
 
 _OWN = """

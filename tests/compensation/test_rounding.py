@@ -210,3 +210,21 @@ def test_ranges_are_learned(bank):
     after = [m.range for m in network.modules() if isinstance(m, ActivationQuantizer)]
     assert [(r.bits, r.zero_point) for r in before] == [(r.bits, r.zero_point) for r in after]
     assert all(a.scale != b.scale for a, b in zip(after, before, strict=True))
+
+
+def test_removed_channels_stay_removed():
+    """With LeakyReLU the tensors behind them are not what the dense network gives, and biases would learn that."""
+    model = InvertedResidual()
+    for name, module in list(model.named_modules()):
+        if isinstance(module, nn.ReLU6):
+            model.set_submodule(name, nn.LeakyReLU(0.1))
+    bank = Candidates(trace(model, torch.zeros(1, *SHAPE)), X, repair="t2:10")
+    choices = policy(bank, CHOICES["filter"])
+    network, layers = start(bank, choices)
+    removed = {name: ~layer.kept.flatten(1).any(1) for name, layer in layers.items()}
+    assert any(bool(of.any()) for of in removed.values())
+    biases = {name: network.get_submodule(name).bias.clone() for name in layers}
+    learn_rounding(network, bank.template(), layers, X, steps=10)
+    for name, of in removed.items():
+        assert not network.get_submodule(name).bias[of & (biases[name] == 0)].any()
+        assert (network.get_submodule(name).bias[~of] != biases[name][~of]).any()

@@ -61,6 +61,7 @@ def test_names_that_are_numbers_are_the_classes_numbers(tmp_path: Path) -> None:
         write(tmp_path / "train" / name / "a.png", 1)
         write(tmp_path / "train" / name / "b.png", 1)
     write(tmp_path / "val" / "0003" / "a.png", 1)
+    write(tmp_path / "train" / ".cache" / "a.png", 1)
     splits = load(tmp_path)
     assert splits.classes == 1000
     assert set(splits.calibration.labels.tolist() + splits.search.labels.tolist()) == {3, 999}

@@ -1,4 +1,5 @@
 import pickle
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -299,3 +300,30 @@ def test_stock_algorithms_run_on_the_flattened_action(problem: Problem, algorith
     assert problem.evaluations >= 2
     action, _ = agent.predict(env.reset(seed=0)[0], deterministic=True)
     assert env.action_space.contains(action)
+
+
+def test_a_point_is_the_metrics(problem: Problem, monkeypatch: pytest.MonkeyPatch) -> None:
+    def drop_term(point: float) -> float:
+        metric = replace(problem.evaluator.metric, point=point)
+        monkeypatch.setattr(problem.evaluator, "metric", metric)
+        env = CompressionEnv(problem, max_drop=0.0, planned=False, shaping=False)
+        env.reset(seed=0)
+        for _ in problem.space.layers:
+            _, _, _, _, info = env.step({"granularity": 0, "knobs": np.array([0.0, -0.9, -0.9])})
+        assert info["reward_terms"]["drop"] == -np.log1p(info["outcome"].score.drop / point)
+        return float(info["reward_terms"]["drop"])
+
+    assert drop_term(0.02) < drop_term(1.0) < 0.0
+
+
+def test_what_a_plan_prunes_is_offered_by_the_first_criterion(problem: Problem) -> None:
+    plan = problem.planner.path[-1]
+    assert (plan.granularity > 0).any()
+    pruners = [("element", "l2"), ("none", "default"), ("filter", "l1"), ("element", "l1")]
+    env = CompressionEnv(problem, pruners=pruners)
+    offered = [env.granularities[env.choice(plan, i)["granularity"]] for i in range(len(problem.space.layers))]
+    named = [GRANULARITIES[code] for code in plan.granularity[0]]
+    first = {"none": "none by default", "element": "element by l2", "filter": "filter by l1"}
+    assert offered == [first[name] for name in named]
+    with pytest.raises(RunError, match=r"pruners lack none, .*; add \('none', 'default'\)"):
+        CompressionEnv(problem, pruners=pruners[:1])

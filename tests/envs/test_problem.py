@@ -12,6 +12,7 @@ from rlcompress.errors import HardwareError, RunError, WorkerError
 from rlcompress.evaluation import Score
 from rlcompress.network.thinning import thinned
 from rlcompress.network.trace import trace
+from rlcompress.planning.batches import same
 from rlcompress.spec import GRANULARITIES
 from tests.conftest import Digits
 
@@ -151,6 +152,12 @@ def test_the_only_plan_is_measured(problem: Problem) -> None:
     problem.planner.__dict__["path"] = problem.planner.path[:1]
     assert not problem.outcomes
     assert policy_id(problem.plan(1.0)) in problem.outcomes
+
+
+def test_where_nothing_is_allowed_the_most_careful_plan_is_measured(problem: Problem) -> None:
+    careful = problem.plan(-1.0)
+    assert same(careful, problem.planner.path[0])
+    assert policy_id(careful) in problem.outcomes
 
 
 def test_a_target_that_costs_nothing_is_refused(digits: Digits, tmp_path: Path) -> None:

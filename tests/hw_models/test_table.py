@@ -134,3 +134,8 @@ def test_a_table_is_written_as_it_was_read(model, tmp_path):
     choices = {"fc": LayerChoice(weight_bits=5, granularity="filter", keep_ratio=0.8)}
     assert again.cost(SPECS, choices).energy_uj == model.cost(SPECS, choices).energy_uj
     assert again.description.confidence == "measured"
+
+
+def test_a_table_as_spreadsheets_save_it(model, tmp_path):
+    (tmp_path / "BOARD.CSV").write_bytes(b"\xef\xbb\xbf" + model.document[1].encode())
+    assert hw_models.load(tmp_path / "BOARD.CSV").document[1] == model.document[1]

@@ -80,6 +80,18 @@ def test_a_wild_bias_does_not_coarsen_the_residual():
     assert to.bias[1] == -(2**12)
 
 
+@pytest.mark.parametrize("bias", [-3900.0, -2000.0, -300.0, 100.0, 500.0, 2000.0, 3900.0])
+def test_a_bias_of_many_ranges_does_not_shift_the_outputs(bias):
+    source = target = ActivationRange(1.0, 0, 8)
+    m = torch.linspace(0.005, 0.02, 50)
+    to = requantization(m, torch.full((50,), bias), source, target, Bounds.of(target))
+    for code in (0.0, 128.0, 255.0):
+        acc = ((code - bias) / m.double()).round()
+        given = acc * to.multiplier.double() + to.bias.double()
+        away = abs(code - min(max(bias, 0.0), 255.0))  # from the code at which the bias makes up for the multiplier
+        assert (given - (acc * m.double() + bias)).abs().max() <= 0.1 + away * 0.05
+
+
 @pytest.mark.parametrize(
     ("at", "low", "high", "bounds"),
     [

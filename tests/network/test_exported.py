@@ -162,3 +162,13 @@ def test_calls_with_one_weight_and_other_arguments_are_other_layers():
     assert traced.skipped == {"kernel_layer": "Conv2d is used 2 times"}
     x = images(4, *SHAPE)
     torch.testing.assert_close(traced.graph(x), network(x))
+
+
+def test_a_pool_with_two_results():
+    model = nn.Sequential(conv(3, 4), nn.ReLU(), nn.AdaptiveMaxPool2d(1), nn.Flatten(), nn.Linear(4, 2)).eval()
+    dynamic = ({0: torch.export.Dim("batch")},)
+    program = torch.export.export(model, (images(2, *SHAPE),), dynamic_shapes=dynamic)
+    traced = trace(of_program(program), images(1, *SHAPE))
+    x = images(5, *SHAPE, seed=1)
+    torch.testing.assert_close(traced.graph(x), model(x))
+    assert len(traced.layers) == 2

@@ -275,3 +275,19 @@ def test_a_tensor_that_others_read_whole_is_selected_from():
     assert small.a2.weight.shape == (4, 2, 3, 3)
     x = images(3, *SHAPE)
     torch.testing.assert_close(small(x), network(x))
+
+
+class ChannelsLast(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.a, self.fc = conv(3, 8), nn.Linear(8 * 8 * 2, 10)
+
+    def forward(self, x):
+        return self.fc(torch.flatten(F.relu(self.a(x)).permute(0, 2, 3, 1)[..., 1:3], 1))
+
+
+def test_channels_that_a_slice_of_the_last_dimension_leaves_out():
+    traced = trace(randomized(ChannelsLast()), images(1, 3, 8, 8))
+    small = thinned(traced.graph, images(1, 3, 8, 8))
+    assert small.get_submodule("a").out_channels == 2
+    torch.testing.assert_close(small(images(4, 3, 8, 8)), traced.graph(images(4, 3, 8, 8)))

@@ -9,6 +9,7 @@ from tests.planning.structures import CHAIN, random_table
 SPACE = ChoiceSpace(CHAIN, granularities=("element",))
 PROXY = Proxy(random_table(SPACE, 3), SPACE)
 VARIANCE = 1.0
+SLOPE = 60.0
 TRUE = np.random.default_rng(9).normal(0.0, 0.5, 3 * len(SPACE.layers))
 
 
@@ -23,7 +24,7 @@ def true_error(batch):
 
 
 def taught(count, **options):
-    surrogate = Surrogate(PROXY, VARIANCE, **options)
+    surrogate = Surrogate(PROXY, VARIANCE, SLOPE, **options)
     batch = policies(count, 0)
     errors = true_error(batch) / VARIANCE
     for i, error in enumerate(errors):
@@ -33,7 +34,7 @@ def taught(count, **options):
 
 def test_without_measurements_the_error_is_the_proxys():
     batch = policies(5, 1)
-    assert Surrogate(PROXY, VARIANCE).error(batch) == pytest.approx(PROXY.predict(batch) / VARIANCE, rel=1e-6)
+    assert Surrogate(PROXY, VARIANCE, SLOPE).error(batch) == pytest.approx(PROXY.predict(batch) / VARIANCE, rel=1e-6)
 
 
 def test_measurements_correct_the_error_of_unseen_policies():
@@ -50,11 +51,18 @@ def test_the_drop_is_the_error_times_the_measured_slope():
     assert surrogate.drop_at(np.array([limit]))[0] == pytest.approx(1.0, rel=0.1)
 
 
+@pytest.mark.parametrize("slope", [1.0, 60.0])
+def test_until_something_is_measured_the_slope_is_the_given_one(slope):
+    surrogate = Surrogate(PROXY, VARIANCE, slope)
+    assert surrogate.drop_at(np.array([0.02]))[0] == pytest.approx(0.02 * slope)
+    assert surrogate.error_at(0.02) == pytest.approx(0.02 / slope, rel=0.05)
+
+
 def test_slope_only_leaves_the_error_alone():
     batch = policies(5, 1)
     surrogate = taught(30, corrects=False)
     assert surrogate.error(batch) == pytest.approx(PROXY.predict(batch) / VARIANCE, rel=1e-6)
-    assert surrogate.drop(batch)[0] != Surrogate(PROXY, VARIANCE).drop(batch)[0]
+    assert surrogate.drop(batch)[0] != Surrogate(PROXY, VARIANCE, SLOPE).drop(batch)[0]
 
 
 def test_what_is_measured_becomes_certain():

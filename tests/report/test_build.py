@@ -5,12 +5,16 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+import typer
 
 from rlcompress import hw_models
+from rlcompress.cli.app import app
+from rlcompress.envs import ProblemSettings
 from rlcompress.errors import RunError
 from rlcompress.hw_models import HardwareModel
 from rlcompress.network.spec_cards import built_in_specs
 from rlcompress.report import energy_report, write_report
+from rlcompress.report.facts import LEFT_ALONE, command
 from rlcompress.report.headline import number, spreads
 from rlcompress.report.policy_text import in_words
 from rlcompress.report.run_folder import read_run
@@ -269,3 +273,34 @@ def test_seeds_are_pooled_where_nothing_else_differs(make_run: MakeRun) -> None:
     assert spreads([first, other]) == []
     (spread,) = spreads([first, again, second, other])
     assert spread.seeds == 2
+
+
+def test_drops_of_small_units_keep_their_digits(make_run: MakeRun) -> None:
+    folder = make_run()
+    run = json.loads((folder / "run.json").read_text())
+    run["metric"] = {"name": "kl", "label": "KL", "unit": "nats"}
+    run["settings"]["max_drop"] = 0.0031
+    (folder / "run.json").write_text(json.dumps(run))
+    result = json.loads((folder / "result.json").read_text())
+    result["best"] |= {"drop_test": 0.00312, "drop_test_error": 0.0004}
+    (folder / "result.json").write_text(json.dumps(result))
+    assert "say 0.00312 (95 % interval 0.00234 to 0.0039)" in _Page(write_report([folder]).read_text()).text
+
+
+def test_the_command_again_has_every_setting_or_is_left_out(make_run: MakeRun) -> None:
+    settings = {"weights": "w.safetensors", "score_images": 1000, "repair": "t2", "goals": [0.5, 2], "metric": "kl"}
+    asked = command(read_run(make_run("a", **settings, clustering=True, round_to=None, weights_sha256="0", seed=3)))
+    assert asked.startswith("rlcompress search --network digits_cnn --data digits")
+    assert all(part in asked for part in ("--seed 3", "--repair t2", "--goals 0.5,2", "--metric kl", "--clustering"))
+    assert "None" not in asked
+    assert "sha256" not in asked
+    known = {name for option in typer.main.get_command(app).commands["search"].params for name in option.opts}  # type: ignore[attr-defined]
+    assert {word for word in asked.split() if word.startswith("--")} <= known
+    assert command(read_run(make_run("b", **{**settings, "score_images": 50}))) == ""
+    assert command(read_run(make_run("c", score_images=1000))) == "", "handed over in Python"
+    defaults = ProblemSettings()
+    assert {
+        "score_images": defaults.score_images,
+        "correction": defaults.correction,
+        "agent_settings": {},
+    } == LEFT_ALONE

@@ -220,13 +220,14 @@ def test_an_accelerator_without_16_bits_has_no_such_row(digits: Digits, tmp_path
     assert "narrow" in (tmp_path / "run" / "report.html").read_text()
 
 
-def test_costs_without_energy_serve_for_latency(digits: Digits, tmp_path: Path) -> None:
+@pytest.mark.parametrize("agent", ["dp", "composite"])
+def test_costs_without_energy_serve_for_latency(digits: Digits, tmp_path: Path, agent: str) -> None:
     layers = [spec.name for spec in digits.network.specs if spec.compressible]
     rows = [f"{name},{bits},8,{keep},{keep * bits},0\n" for name in layers for bits in (4, 8) for keep in (0.5, 1)]
     header = "layer,weight_bits,activation_bits,keep_ratio,latency_ms,energy_uj\n"
     (tmp_path / "board.csv").write_text(header + "".join(rows))
     problem = replace(_PROBLEM, target="latency", granularities=("none",))
-    settings = SearchSettings(evaluations=12, agent="dp", max_drop=50.0, problem=problem)
+    settings = SearchSettings(evaluations=12, agent=agent, max_drop=50.0, problem=problem)
     folder, board = RunFolder(tmp_path / "run", settings.as_json()), hw_models.load(tmp_path / "board.csv")
     with pytest.warns(RlcompressWarning, match="board was measured with"):
         result = run_search(digits.network, digits.card, digits.splits, board, settings, folder)

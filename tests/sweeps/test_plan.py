@@ -65,6 +65,13 @@ def test_what_is_left_out_has_defaults_and_repetitions_are_one_job(file: Path) -
             "data: digits, metric: evil.py:run",
             "metric 'evil.py:run' is code, which a file does not get",
         ),
+        (
+            "score_images: 200",
+            "max_drop: 5.0",
+            r"line 8: settings: .*max_drop stands beside .*; give max_drops: \[\.\.\.\]",
+        ),
+        ("score_images: 200", "agent: dp", r"agent stands beside settings, not among them; give agents"),
+        ("data: digits", "data: digits, mean: [.inf]", r"networks\.0\.mean\.0: .*finite"),
         ("score_images: 200", "memory: 2024-01-01", "line 8: settings: .*memory is a date; quote it, or give text"),
         ("w.safetensors", "none.safetensors", "weights none.safetensors: no such file"),
         (TEXT, "[1, 2]", "Input should be a valid dictionary"),
@@ -81,8 +88,21 @@ def test_mistakes_are_named_in_one_line(file: Path, old: str, new: str, message:
 
 
 def test_code_is_named_only_by_those_who_trust_the_file(file: Path) -> None:
-    file.write_text(TEXT.replace("digits_cnn", "mine.networks:make").replace("data: digits", "data: mine.data:load"))
-    assert read_sweep(file, trusted=True).networks[0].data == "mine.data:load"
+    own = TEXT.replace("digits_cnn", "mine.networks:make")
+    file.write_text(own.replace("data: digits", "data: mine.data:load, mean: [0.5], std: [0.25]"))
+    subject = read_sweep(file, trusted=True).networks[0]
+    assert (subject.data, subject.mean, subject.std) == ("mine.data:load", (0.5,), (0.25,))
+    file.write_text(own)
+    with pytest.raises(RunError, match=r"'mine.networks:make' does not say how its input is normalised; give it mean"):
+        read_sweep(file, trusted=True)
+
+
+def test_a_normalisation_that_is_not_said_leaves_the_folders_their_names(file: Path) -> None:
+    file.write_text(TEXT)
+    plain = read_sweep(file)
+    assert set(plain.model_dump(mode="json")["networks"][0]) == {"network", "data", "weights", "metric"}
+    file.write_text(TEXT.replace("data: digits", "data: digits, mean: [0.5]"))
+    assert {job.id for job in read_sweep(file).jobs}.isdisjoint(job.id for job in plain.jobs)
 
 
 def test_no_file_is_told(file: Path) -> None:

@@ -209,3 +209,23 @@ def _descendants(process: int) -> list[int]:
         found += own
         left += own
     return found
+
+
+def test_a_network_in_code_is_searched(digits: Digits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "own_digits.py").write_text(
+        "from rlcompress.network.weights import build\n\ndef net():\n    return build('digits_cnn', None)[0]\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    save_file(digits.model.state_dict(), tmp_path / "w.safetensors")
+    (mean,), (std,) = digits.card.mean, digits.card.std
+    subject = {
+        "network": "own_digits.py:net",
+        "data": "digits",
+        "weights": "w.safetensors",
+        "mean": [mean],
+        "std": [std],
+    }
+    settings = {"score_images": 100, "repair": "none"}
+    sweep = sweep_of(networks=[subject], agents=["random"], evaluations=[2], max_drops=[100.0], settings=settings)
+    (row,) = run_sweep(sweep, tmp_path / "out")
+    assert (row.error, row.evaluations) == ("", 2)

@@ -27,3 +27,8 @@ def test_a_search_within_its_drop_has_figures(tmp_path: Path, missed: str | None
 def test_a_search_that_missed_its_drop_says_so_in_place_of_figures(tmp_path: Path) -> None:
     row = _row(tmp_path, best_by_goal={}, missed="no policy loses at most 0.5 points: the nearest loses 1.40")
     assert (row.energy_uj, row.error) == (None, "no policy loses at most 0.5 points: the nearest loses 1.40")
+
+
+def test_a_search_that_ended_counts_whatever_a_second_try_said(tmp_path: Path) -> None:
+    (tmp_path / "failed.json").write_text('{"error": "is being written by another search"}')
+    assert _row(tmp_path).energy_saved_pct == 60.0

@@ -12,6 +12,13 @@ from torch import Tensor
 from rlcompress.errors import DataError
 
 
+class TwoArgumentsError(Exception):
+    """Cannot be made again of what it says."""
+
+    def __init__(self, count: int, of: str) -> None:
+        super().__init__(f"{count} {of}")
+
+
 @dataclass(frozen=True)
 class Task:
     """Adds up a tensor, with a trick an item may ask for."""
@@ -25,6 +32,10 @@ class Task:
             time.sleep(0.2)
         if trick == "fail":
             raise DataError(f"number {number} is odd; take another")
+        if trick == "two":
+            raise TwoArgumentsError(number, "apples")
+        if trick == "lambda":
+            raise DataError(lambda: number)
         if trick in ("die", "die once", "hang once") and (trick == "die" or self._first(number)):
             os.kill(os.getpid(), signal.SIGKILL) if trick != "hang once" else time.sleep(600)
         assert torch.get_num_threads() == 1

@@ -56,6 +56,13 @@ def test_errors_are_raised_here(pool: Pool) -> None:
     assert sums(pool, [("", 3)]) == [13.0]
 
 
+@pytest.mark.parametrize(("trick", "message"), [("two", "^5 apples$"), ("lambda", "<function")])
+def test_errors_that_do_not_survive_the_way_are_told(pool: Pool, trick: str, message: str) -> None:
+    with pytest.raises(WorkerError, match=message):
+        sums(pool, [("", 4), (trick, 5)])
+    assert sums(pool, [("", 3)]) == [13.0]
+
+
 def test_what_a_worker_cannot_read_is_said(tmp_path: Path) -> None:
     message = r"a worker cannot read what it is handed \(No module named 'mine'\); use one worker"
     two = WorkerPool(Unreadable(torch.ones(1), tmp_path), 2, folder=tmp_path)

@@ -39,6 +39,10 @@ class PrioritizedAlgorithm(OffPolicyAlgorithm):
             self.replay_buffer.cut()
         return super()._setup_learn(total_timesteps, callback, reset_num_timesteps, tb_log_name, progress_bar)
 
+    def begin_anew(self) -> None:
+        """Let the next ``learn`` begin with a reset, since what the environment's episodes are has changed."""
+        self._last_obs = None
+
     def _update_current_progress_remaining(self, num_timesteps: int, total_timesteps: int) -> None:
         super()._update_current_progress_remaining(num_timesteps, max(total_timesteps, self._training_timesteps))
 

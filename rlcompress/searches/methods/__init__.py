@@ -70,17 +70,23 @@ def check_agent_settings(settings: SearchSettings) -> None:
     """
     changes = settings.agent_settings
     if settings.agent in _COMPOSITE:
-        CompositeSearchSettings().with_changes(changes)
+        how = CompositeSearchSettings().with_changes(changes)
+        absolute = settings.agent == "composite-cold" or not how.residual
+        if absolute and set(settings.problem.granularities) <= {"none"}:
+            raise RunError(
+                "an agent without plans to correct needs a pruning to choose beside none; add one to --granularities, "
+                "or leave out --cold"
+            )
         if settings.agent_from is not None and "agent" in changes:
             raise RunError("agent_from keeps the settings that its agent was trained with; leave out 'agent' of yours")
     elif settings.agent in STOCK:
         check_known(changes, arguments_of(STOCK[settings.agent]))
-        try:
-            json.dumps(dict(changes))
-        except (TypeError, ValueError):
-            raise RunError("agent_settings are recorded as JSON; give numbers, texts, lists and mappings") from None
     elif changes:
         raise RunError(f"agent {settings.agent!r} has no agent_settings; leave them out, or choose composite")
+    try:
+        json.dumps(dict(changes))
+    except (TypeError, ValueError):
+        raise RunError("agent_settings are recorded as JSON; give numbers, texts, lists and mappings") from None
 
 
 def propose(problem: Problem, settings: SearchSettings, watch: Watch) -> None:

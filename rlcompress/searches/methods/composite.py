@@ -86,6 +86,7 @@ class _Search:
                 self._problem.evaluate_many([policy for policy, own in chosen.values() if own == source], source)
             plans = [(goal, plan) for goal, (plan, _, _) in zip(goals, proposed, strict=True)]
             self._env.set_plans(plans + self._path_plans())
+            self.agent.begin_anew()
 
     def _first_plan(self, goal: float) -> ChoiceBatch:
         space = self._problem.space

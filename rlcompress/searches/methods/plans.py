@@ -50,7 +50,8 @@ def _along_the_front(problem: Problem, settings: SearchSettings) -> Iterator[Cho
 
 
 def _slope_only(problem: Problem) -> Surrogate:
-    surrogate = Surrogate(problem.planner.proxy, problem.evaluator.error_scale, corrects=False)
+    evaluator = problem.evaluator
+    surrogate = Surrogate(problem.planner.proxy, evaluator.error_scale, evaluator.metric.slope, corrects=False)
     outcomes = problem.outcomes.values()
     drops = likely_drops([outcome.score for outcome in outcomes])
     for i, outcome in enumerate(outcomes, 1):

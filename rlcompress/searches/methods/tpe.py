@@ -1,6 +1,7 @@
 """The tree-structured Parzen estimator (Bergstra et al., NeurIPS 2011) of optuna, an optional dependency."""
 
 import math
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -27,19 +28,20 @@ def tpe(problem: Problem, settings: SearchSettings, watch: Watch, *, cold: bool 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=settings.seed))
     distributions = _distributions(problem.space)
+    value_of = partial(_value, max_drop=settings.candidate_goals[0], point=problem.evaluator.metric.point)
     for outcome in [] if cold else planned(problem, settings):
-        params, value = _parameters(problem.space, outcome.choices), _value(outcome, settings.candidate_goals[0])
+        params, value = _parameters(problem.space, outcome.choices), value_of(outcome)
         study.add_trial(optuna.trial.create_trial(params=params, distributions=distributions, value=value))
     known = 0
     while known < KNOWN_IN_A_ROW:
         trial = study.ask(distributions)
         policy = _policy(problem.space, trial.params)
         known = known + 1 if policy_id(policy) in problem.outcomes else 0
-        study.tell(trial, _value(problem.evaluate(policy, "tpe"), settings.candidate_goals[0]))
+        study.tell(trial, value_of(problem.evaluate(policy, "tpe")))
 
 
-def _value(outcome: Outcome, max_drop: float) -> float:
-    return math.log(1.0 - outcome.saved_pct / 100.0) + math.log1p(max(0.0, outcome.score.drop - max_drop))
+def _value(outcome: Outcome, max_drop: float, point: float) -> float:
+    return math.log(1.0 - outcome.saved_pct / 100.0) + math.log1p(max(0.0, outcome.score.drop - max_drop) / point)
 
 
 def _distributions(space: ChoiceSpace) -> dict[str, Any]:
