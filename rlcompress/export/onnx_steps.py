@@ -8,6 +8,7 @@ needed, in DequantizeLinear.
 """
 
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from rlcompress.export.onnx_graph import OnnxGraph
 from rlcompress.export.records import Record
 from rlcompress.integer.engines import IntegerConv
 from rlcompress.integer.semantics import FixedPoint
+from rlcompress.integer.steps import Window
 from rlcompress.quantization import ActivationRange
 
 _EXACT = 2**24
@@ -125,22 +127,29 @@ def _flat(graph: OnnxGraph, name: str, record: Record) -> str:
 
 def _average_codes(graph: OnnxGraph, record: Record) -> str:
     at = ActivationRange(**record.settings["at"])
-    sums, count = _window_sums(graph, record, graph.centred(record.inputs[0], at.zero_point))
+    window, shape = record.settings["window"], graph.shapes[record.inputs[0]]
+    sums, count = _window_sums(graph, window, shape, graph.centred(record.inputs[0], at.zero_point))
     return graph.scaled(sums, at.scale / count)
 
 
 def _average_real(graph: OnnxGraph, record: Record) -> str:
-    x, shape = graph.real(record.inputs[0]), graph.shapes[record.inputs[0]]
-    count = _positions(record.settings["window"], shape)
-    point = FixedPoint.of(ActivationRange(**record.settings["at"]), count)
+    x, shape, window = graph.real(record.inputs[0]), graph.shapes[record.inputs[0]], record.settings["window"]
+    at, rows = ActivationRange(**record.settings["at"]), Window(**window).rows(*shape[2:])
+    if rows is not None:
+        x, shape = _fixed_point(graph, asdict(rows), shape, x, at), (*shape[:3], 1)
+    return _fixed_point(graph, window, shape, x, at)
+
+
+def _fixed_point(graph: OnnxGraph, window: dict[str, Any], shape: tuple[int, ...], x: str, at: ActivationRange) -> str:
+    """Averages of real values of a shape over each window."""
+    point = FixedPoint.of(at, _positions(window, shape))
     x = graph.node("Round", [graph.scaled(x, 1.0 / point.unit)])
-    sums, _ = _window_sums(graph, record, graph.clipped(x, -point.limit, point.limit))
+    sums, count = _window_sums(graph, window, shape, graph.clipped(x, -point.limit, point.limit))
     return graph.scaled(sums, point.unit / count)
 
 
-def _window_sums(graph: OnnxGraph, record: Record, x: str) -> tuple[str, int]:
+def _window_sums(graph: OnnxGraph, window: dict[str, Any], shape: tuple[int, ...], x: str) -> tuple[str, int]:
     """Sums over each window, of integers: exact in any order."""
-    window, shape = record.settings["window"], graph.shapes[record.inputs[0]]
     count = _positions(window, shape)
     if window["pool"] is None:
         axes = graph.constant([2, 3], np.int64)

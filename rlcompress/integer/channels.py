@@ -6,11 +6,12 @@ channels nor their multipliers change when it goes, so the outputs are the same 
 
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from rlcompress.integer.engines import IntegerConv
-from rlcompress.integer.semantics import Requantization
+from rlcompress.integer.semantics import Requantization, largest_bias
 from rlcompress.network.layers import WeightedLayer, bias_of
 from rlcompress.quantization import ActivationRange
 
@@ -58,6 +59,16 @@ class Layer:
         if not live.all():
             live |= self.conv.codes.numpy().reshape(len(live), -1).any(1)
         return None if live.all() else torch.from_numpy(live)
+
+    def outgrows(self, at: ActivationRange) -> bool:
+        """Whether some output needs a bias larger than `largest_bias`, which would be clipped."""
+        bias = np.abs(self.bias.numpy().astype(np.float64)) / at.scale
+        beyond = bias > largest_bias(at.bits)
+        if not beyond.any():
+            return False
+        weights = np.abs(self.conv.codes.numpy().reshape(len(bias), -1).astype(np.float64)).sum(1)
+        reach = weights * self.conv.largest_input * self.scale.numpy() * (self.source.at.scale / at.scale)
+        return bool((beyond & (reach > bias - 2.0**at.bits)).any())
 
     def follows(self, rows: Tensor | None) -> bool:
         """Whether the layer is depthwise and can give just the channels that its input still has."""

@@ -172,10 +172,10 @@ class Lowering:
         if self._commutes(node) and isinstance(source, fx.Node) and bounds.low <= at.zero_point <= bounds.high:
             return self._moved(node, self.store(source, at, low, high))
         layer = self._integer_layer(node)
-        if layer is not None:
+        if layer is not None and not layer.outgrows(at):
             return self._requantized(layer, at, bounds)
         pair = self._layer_and_residual(node)
-        if pair is not None:
+        if pair is not None and not pair[0].outgrows(at):
             return self._requantized(pair[0], at, bounds, pair[1])
         store = Store(at, bounds, self.engine.code_type)
         return Codes(self.program.add(store, self._real_to_store(node, at)), at)

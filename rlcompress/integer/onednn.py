@@ -1,9 +1,11 @@
 """The int8 engine: oneDNN's quantized convolution, as `torch.ops.onednn` offers it on CPUs."""
 
+from dataclasses import replace
 from functools import cache, cached_property
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from rlcompress.integer.engines import IntegerConv, Step
 from rlcompress.integer.portable import PortableEngine
@@ -30,6 +32,14 @@ class _Conv:
         """Copies pack their own weight: oneDNN's tensors can be neither copied nor written."""
         return {name: value for name, value in vars(self).items() if name != "weight"}
 
+    def border(self, codes: Tensor) -> Tensor | None:
+        """The input with its padding, where windows may lie in padding alone, which oneDNN sums wrongly; else None."""
+        spans = [d * (k - 1) + 1 for d, k in zip(self.conv.dilation, self.conv.codes.shape[2:], strict=True)]
+        high, wide = self.conv.padding
+        if high < spans[0] and wide < spans[1] <= codes.shape[3]:
+            return None
+        return functional.pad(codes, (wide, wide, high, high), value=self.zero_point)
+
     def head(self, codes: Tensor) -> tuple[object, ...]:
         """The operator's arguments up to the weight's zero points."""
         codes = codes.contiguous(memory_format=torch.channels_last)
@@ -42,8 +52,15 @@ class _Accumulator(_Conv):
     def __init__(self, conv: IntegerConv) -> None:
         super().__init__(conv, torch.ones(len(conv.codes)))
 
+    @cached_property
+    def unpadded(self) -> "_Accumulator":
+        """The same of inputs that have their padding."""
+        return _Accumulator(replace(self.conv, padding=(0, 0)))
+
     def __call__(self, codes: Tensor) -> Tensor:
         """[N, C, H, W] -> float32 [N, K, P, Q]."""
+        if any(self.conv.padding) and (whole := self.border(codes)) is not None:
+            return self.unpadded(whole)
         return torch.ops.onednn.qconv2d_pointwise(
             *self.head(codes), None, *self.geometry, 1.0, 0, torch.float32, "none", [], ""
         )
@@ -52,6 +69,7 @@ class _Accumulator(_Conv):
 class _Requantized(_Conv):
     def __init__(self, conv: IntegerConv, to: Requantization) -> None:
         super().__init__(conv, to.multiplier)
+        self.to = to
         self.bias = to.bias
         self.ratio = to.ratio
         self.bounds = to.bounds
@@ -60,8 +78,15 @@ class _Requantized(_Conv):
             ("none", [], "") if self.saturates else ("hardtanh", [float(to.bounds.low), float(to.bounds.high)], "")
         )
 
+    @cached_property
+    def unpadded(self) -> "_Requantized":
+        """The same of inputs that have their padding."""
+        return _Requantized(replace(self.conv, padding=(0, 0)), self.to)
+
     def __call__(self, codes: Tensor, residual: Tensor | None = None) -> Tensor:
         """[N, C, H, W] and perhaps [N, K, P, Q], which is overwritten, -> codes [N, K, P, Q]."""
+        if any(self.conv.padding) and (whole := self.border(codes)) is not None:
+            return self.unpadded(whole, residual)
         if residual is None:
             return torch.ops.onednn.qconv2d_pointwise(
                 *self.head(codes), self.bias, *self.geometry, 1.0, 0, torch.uint8, *self.clamp

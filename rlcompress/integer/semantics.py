@@ -15,7 +15,8 @@ with ReLU, ReLU6 or another clamp as the bounds low and high, which are codes:
     y = clamp(round_half_even(acc * m + b + r * p), low, high)
 
 with m, b [K] and r in units of output codes: m = scale_x * scale_w / scale_y, r = scale_p / scale_y,
-b = bias / scale_y + zero_point_y - r * zero_point_p, clamped to +-2^(bits_y + 4). Where b is no code itself it
+b = bias / scale_y + zero_point_y - r * zero_point_p, clamped to +-2^(bits_y + 4) (a layer some of whose outputs would
+come out wrong by that gives real values, see below, which are stored). Where b is no code itself it
 makes up for the rounding of m at the accumulator that gives the nearest code, as far as B allows. They are rounded to
 multiples of a grid step g [K], 2^-24 times the least power of two that is not below
 
@@ -40,7 +41,8 @@ round_half_even(v / scale) + zero_point, of float64.
 **Averages** must not depend on the order of summation, so they sum integers. Of stored codes, over ``count`` positions:
 fl(S * fl(scale / count)), S the sum of q - zero_point. Of real values whose average is stored with scale s: each value
 becomes t = clamp(round_half_even(fl(v * fl(1 / u))), -T, T), and the average is fl(S * fl(u / count)), S the sum of t;
-u = s * 2^-f, k = ceil(log2(count)), T = 2^(24 - k), f = 24 - bits - k - min(k, 6). S stays at most 2^24: exact.
+u = s * 2^-f, k = ceil(log2(count)), T = 2^(24 - k), f = 24 - bits - k - min(k, 6). S stays at most 2^24: exact. Images
+of more than 2^14 positions are averaged over each row, and then over the rows.
 """
 
 import math
@@ -109,7 +111,7 @@ def requantization(
     """
     ratio = residual.scale / target.scale if residual else 0.0
     offset = target.zero_point - (ratio * residual.zero_point if residual else 0.0)
-    largest = 2.0 ** (target.bits + _BIAS_BITS)
+    largest = largest_bias(target.bits)
     m = scale.numpy().astype(np.float64) * (source.scale / target.scale)
     b = np.clip(bias.numpy().astype(np.float64) / target.scale + offset, -largest, largest)
     step = grid_step(b, ratio, target.bits, residual.bits if residual else 0)
@@ -126,6 +128,15 @@ def requantization(
         ratio=round(ratio / coarsest) * coarsest,
         bounds=bounds,
     )
+
+
+def largest_bias(bits: int) -> float:
+    """Of an output of so many bits, in its codes; larger ones are clipped.
+
+    >>> largest_bias(8)
+    4096.0
+    """
+    return 2.0 ** (bits + _BIAS_BITS)
 
 
 def grid_step(bias: NDArray[np.float64], ratio: float, bits: int, residual_bits: int) -> NDArray[np.float64]:

@@ -71,6 +71,9 @@ class AsImage(nn.Module):
         return self.conv(codes[:, :, None, None]).flatten(1)
 
 
+MOST_AT_ONCE = 2**14  # positions that real values are averaged over in one sum
+
+
 @dataclass(frozen=True, slots=True)
 class Window:
     """The positions that an average goes over.
@@ -88,6 +91,12 @@ class Window:
         if self.pool is None:
             return x.sum((2, 3), keepdim=self.keepdim)
         return functional.avg_pool2d(x, *self.pool, divisor_override=1)
+
+    def rows(self, height: int, width: int) -> "Window | None":
+        """What to average over first where there are too many positions for one fixed-point sum; None where not."""
+        if self.pool is not None or width == 1 or height * width <= MOST_AT_ONCE:
+            return None
+        return Window(((1, width), None, 0))
 
     def count(self, x: Tensor) -> int:
         """Positions in a window."""
@@ -119,6 +128,9 @@ class AverageReal:
 
     def __call__(self, x: Tensor) -> Tensor:
         """float32 [N, C, H, W] -> float32 averages."""
+        rows = self.window.rows(*x.shape[2:])
+        if rows is not None:
+            x = AverageReal(rows, self.target)(x)
         count = self.window.count(x)
         point = FixedPoint.of(self.target, count)
         steps = torch.mul(x, 1.0 / point.unit).round_().clamp_(-point.limit, point.limit)

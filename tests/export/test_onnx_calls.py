@@ -95,19 +95,19 @@ class OfSequences(nn.Module):
         return self.inner(*[x.flatten(1, 2)] * self.count)[0]
 
 
-def exported(call, path):
+def exported(call, path, shape=SHAPE):
     """What an exported network gives for two images, and what it should."""
     network = Net(lambda s, x: s.call(F.relu(s.a(x))), a=conv(3, 4), call=call)
-    traced = trace(network, torch.zeros(1, *SHAPE))
+    traced = trace(network, torch.zeros(1, *shape))
     choices = dict.fromkeys(traced.layers, LayerChoice())
-    stitched = Candidates(traced, images(8, *SHAPE)).stitch(choices)
+    stitched = Candidates(traced, images(8, *shape)).stitch(choices)
     card = NetworkCard(
-        name="net", factory="", input_shape=SHAPE, mean=(0.0,) * 3, std=(1.0,) * 3, classes=None, description="",
+        name="net", factory="", input_shape=shape, mean=(0.0,) * 3, std=(1.0,) * 3, classes=None, description="",
         source="",
     )  # fmt: skip
     policy = CompressionPolicy.of(choices, network=traced.reference, hardware="npu_int8")
     export(stitched, policy, card, path, "onnx")
-    x = images(2, *SHAPE, seed=3)
+    x = images(2, *shape, seed=3)
     return read_exported(path)[0](x), lower(stitched, engine="portable")(x)
 
 
@@ -142,3 +142,19 @@ def test_arguments_are_heeded(name, tmp_path):
 def test_arguments_without_a_counterpart_are_refused(call, message, tmp_path):
     with pytest.raises(NetworkError, match=message):
         exported(call, tmp_path / "net.onnx")
+
+
+class ChannelAttention(nn.Module):
+    """As in super-resolution: the average of a tensor that is not stored, over all of a picture."""
+
+    def __init__(self):
+        super().__init__()
+        self.pool, self.down = nn.AdaptiveAvgPool2d(1), conv(4, 4, 1)
+
+    def forward(self, x):
+        return x * torch.sigmoid(self.down(self.pool(x.sigmoid() - 0.5)))
+
+
+def test_averages_over_large_pictures(tmp_path):
+    given, wanted = exported(ChannelAttention(), tmp_path / "net.onnx", (3, 140, 130))
+    torch.testing.assert_close(given, wanted, atol=2e-5, rtol=1e-5)

@@ -67,6 +67,31 @@ def test_convolutions(engine, zero_point, channels, filters, size, options):
 
 
 @pytest.mark.parametrize("engine", ENGINES, ids=lambda engine: engine.name)
+@pytest.mark.parametrize(
+    ("channels", "filters", "kernel", "image", "options"),
+    [
+        (3, 16, (1, 1), (32, 2), {"stride": (4, 4), "padding": (1, 1)}),
+        (3, 16, (3, 1), (16, 1), {"stride": (3, 3), "padding": (1, 1)}),
+        (8, 1, (2, 2), (14, 1), {"stride": (4, 4), "padding": (1, 1), "dilation": (2, 2)}),
+        (3, 1, (3, 1), (5, 1), {"stride": (1, 2), "padding": (2, 1), "dilation": (1, 2)}),
+        (2, 4, (3, 1), (7, 1), {"stride": (2, 2), "padding": (25, 1), "dilation": (24, 24), "groups": 2}),
+        (16, 16, (5, 5), (9, 3), {"padding": (2, 2)}),
+    ],
+)
+def test_windows_that_lie_in_padding_alone(engine, channels, filters, kernel, image, options):
+    groups = options.get("groups", 1)
+    conv = IntegerConv(integers(-127, 128, filters, channels // groups, *kernel).to(torch.int8), 117, 255, **options)
+    codes = integers(0, 256, 2, channels, *image, seed=1)
+    wanted = exact(conv, codes)
+    given = codes.to(engine.code_type)
+    assert torch.equal(engine.accumulator(conv)(given), wanted.float())
+    to = Requantization(torch.full((filters,), 2.0**-10), torch.full((filters,), 3.0), 0.5, Bounds(0, 255))
+    residual = integers(0, 256, *wanted.shape, seed=2).to(engine.code_type)
+    sums = wanted * 2.0**-10 + 3.0 + 0.5 * residual.double()
+    assert torch.equal(engine.requantized(conv, to)(given, residual).double(), sums.round().clamp(0, 255))
+
+
+@pytest.mark.parametrize("engine", ENGINES, ids=lambda engine: engine.name)
 def test_accumulators_that_float32_cannot_hold_are_rounded_once(engine):
     codes = torch.full((2, 1030, 3, 3), 127, dtype=torch.int8)
     codes[1, ::2] = -127

@@ -248,3 +248,23 @@ def test_networks_without_ranges_or_with_several_outputs():
     output.args = ((output.args[0], output.args[0]),)
     with pytest.raises(NetworkError, match="returns several values; wrap it"):
         lower(stitched)
+
+
+@pytest.mark.parametrize("bits", [8, 4])
+@pytest.mark.parametrize("offset", [5.0, 15.0, 30.0, 100.0])
+def test_inputs_far_from_zero(offset, bits):
+    """BatchNorm takes them back to zero by a bias of many output ranges."""
+    norm = nn.BatchNorm2d(16, momentum=None)
+    network = Net(lambda s, x: s.b(F.relu(s.norm(s.a(x)))), a=nn.Conv2d(3, 16, 3), norm=norm, b=conv(16, 4))
+    x = images(64, 3, 8, 8, seed=5) + offset
+    with torch.no_grad():
+        norm.train()(network.a(x))
+    bank = Candidates(trace(network.eval(), torch.zeros(1, 3, 8, 8)), x)
+    choices = dict.fromkeys(bank.network.layers, LayerChoice(weight_bits=8, activation_bits=bits))
+    choices[next(iter(choices))] = LayerChoice()
+    stitched = bank.stitch(choices)
+    dense, simulated = bank.network.graph(x), stitched(x)
+    given = [lower(stitched, engine=engine)(x) for engine in ("portable", "auto")]
+    assert torch.equal(*given)
+    wanted, error = dense - dense.mean(), torch.linalg.vector_norm
+    assert error(given[0] - dense) < 1.5 * error(simulated - dense) + 0.01 * error(wanted)
