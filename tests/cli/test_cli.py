@@ -143,10 +143,9 @@ def test_two_policies_are_compared(digits: Digits, tmp_path: Path) -> None:
     assert all(part in shown for part in parts)
     assert "A6" not in shown
     assert "nowhere.json" in _rlcompress("policy", "diff", one, "nowhere.json", status=2).stderr
-    marked = tmp_path / "x[/b]"
-    marked.mkdir(parents=True)
-    other.replace(marked / "other.json")
-    assert "[/b]" in _rlcompress("policy", "diff", one, marked / "other.json").stdout
+    (tmp_path / "x[b]").mkdir()
+    other.replace(tmp_path / "x[b]" / "o.json")
+    assert "x[b]/o.json" in _rlcompress("policy", "diff", "one.json", "x[b]/o.json", cwd=tmp_path).stdout
 
 
 def test_costs_of_a_policy_count_the_zeros_that_its_search_has_seen(digits: Digits, tmp_path: Path) -> None:

@@ -225,7 +225,7 @@ def test_a_network_in_code_is_searched(digits: Digits, tmp_path: Path, monkeypat
         "mean": [mean],
         "std": [std],
     }
-    settings = {"score_images": 100, "repair": "none"}
-    sweep = sweep_of(networks=[subject], agents=["random"], evaluations=[2], max_drops=[100.0], settings=settings)
+    values = {"networks": [subject], "hardware": ["scalable_sparse_16x32"], "evaluations": [2], "max_drops": [100.0]}
+    sweep = sweep_of(**values, settings={"score_images": 100, "repair": "none"})
     (row,) = run_sweep(sweep, tmp_path / "out")
     assert (row.error, row.evaluations) == ("", 2)
