@@ -47,6 +47,7 @@ of more than 2^14 positions are averaged over each row, and then over the rows.
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -56,6 +57,7 @@ from torch import Tensor
 from rlcompress.quantization import ActivationRange
 
 _MANTISSA = 24  # bits of float32
+_TINY = 1e-300
 _BIAS_BITS = 4  # beyond those of the output: a larger bias would coarsen the grid of the layer's residual
 
 
@@ -113,21 +115,28 @@ def requantization(
     offset = target.zero_point - (ratio * residual.zero_point if residual else 0.0)
     largest = largest_bias(target.bits)
     m = scale.numpy().astype(np.float64) * (source.scale / target.scale)
-    b = np.clip(bias.numpy().astype(np.float64) / target.scale + offset, -largest, largest)
+    b = _between(bias.numpy().astype(np.float64) / target.scale + offset, -largest, largest)
     step = grid_step(b, ratio, target.bits, residual.bits if residual else 0)
     coarsest = float(step.max())
     rounded = np.rint(m / step) * step
     code, added = 2.0**target.bits - 1.0, ratio * 2.0 ** (residual.bits if residual else 0)
-    sound = (rounded > 0.0) & (np.abs(b) < largest)
-    makes_up = np.divide(m - rounded, m, out=np.zeros_like(m), where=sound) * (np.clip(b, -added, code) - b)
-    most = step * 2.0**_MANTISSA - 1.0  # B - 1, which the grid stays right for
-    b = np.clip(b + makes_up, np.maximum(-largest, code - most), np.minimum(largest, most - added))
+    away = _between(b, -added, code) - b
+    if away.any():
+        sound = (rounded > 0.0) & (np.abs(b) < largest)
+        makes_up = sound * (1.0 - rounded / np.maximum(m, _TINY)) * away
+        most = step * 2.0**_MANTISSA - 1.0  # B - 1, which the grid stays right for
+        b = _between(b + makes_up, np.maximum(-largest, code - most), np.minimum(largest, most - added))
     return Requantization(
         multiplier=torch.from_numpy(rounded.astype(np.float32)),
         bias=torch.from_numpy((np.rint(b / step) * step).astype(np.float32)),
         ratio=round(ratio / coarsest) * coarsest,
         bounds=bounds,
     )
+
+
+def _between(values: NDArray[np.float64], low: NDArray[np.float64] | float, high: NDArray[np.float64] | float) -> Any:
+    """Values clipped, several times as fast as `numpy.clip` where there are few."""
+    return np.minimum(np.maximum(values, low), high)
 
 
 def largest_bias(bits: int) -> float:
