@@ -20,6 +20,7 @@ from rlcompress.candidates.final import Finisher, OnStep, finishing_images, refi
 from rlcompress.candidates.fingerprint import bank_fingerprint
 from rlcompress.candidates.layer import DenseLayer, Pruning, compress, importance
 from rlcompress.candidates.memo import Memo
+from rlcompress.candidates.ranges import Ranges, fitted_ranges, packed, retuned_ranges, unpacked
 from rlcompress.candidates.samples import stored_samples
 from rlcompress.candidates.store import BankStore, Key
 from rlcompress.candidates.template import lean_copy, quantizable, quantizer_name, with_modules
@@ -47,12 +48,11 @@ from rlcompress.quantization import (
     ActivationQuantizer,
     ActivationRange,
     QuantizedWeight,
-    fit_ranges,
     integer_weight,
     keep_codes,
     largest_code,
 )
-from rlcompress.spec import REFERENCE_BITS, LayerChoice, check_applies
+from rlcompress.spec import LayerChoice, check_applies
 
 _WIDTHS = {"uniform": (2, 3, 4, 5, 6, 7, 8), "clustered": (2, 3, 4, 5, 6, 7)}  # that are computed together
 _CORRECTED_SHARE = 4  # of the bank's memory that corrected layers take beside it; each has codes of one width
@@ -146,10 +146,9 @@ class Candidates:
         self.learning_images = len(finishing) if self._steps else 0
         """How many images learned rounding looks at."""
         self._finisher = Finisher(self._template, finishing, refitted_to, self._moments, correction_images)
-        reads, widths = network.reads, (*_WIDTHS["uniform"], REFERENCE_BITS)
-        stored = self.kept(["samples"], lambda: stored_samples(self._template, set(reads.values()), calibration))
-        self._ranges = {name: fit_ranges(stored[f"values {name}"], widths, range_norm) for name in set(reads.values())}
-        self.densities = {layer: float(stored[f"density {name}"]) for layer, name in reads.items()}
+        stored = set(network.reads.values())
+        samples = self.kept(["samples"], lambda: stored_samples(self._template, stored, calibration))
+        self.densities = {layer: float(samples[f"density {name}"]) for layer, name in network.reads.items()}
         """Layer name -> share of nonzero inputs on the calibration images."""
         self._scores, self._removed = Memo(self._filter_scores), Memo(self._removed_classes)
         self._bounded, memory = memory is not None, memory or MemoryShares()
@@ -157,9 +156,20 @@ class Candidates:
         self._corrected = Memo(self._correct, memory.bank // _CORRECTED_SHARE, _module_bytes)
         self._quantizer = Memo(self._quantizer_of)
         self._finals = Memo(self._finish, memory.finals, _module_bytes)
+        self._ranges = fitted_ranges(samples, range_norm)
+        self._ranges = self._settled(self._tuned_ranges(finishing))
         self.on_step: OnStep | None = None
         """Called with (steps done, steps in all) of learned rounding."""
-        self._settled(self)
+
+    def _tuned_ranges(self, images: Tensor) -> Ranges:
+        if self.repair == "none":
+            return self._ranges
+
+        def compute() -> dict[str, Tensor]:
+            plain = self.stitch_locally(dict.fromkeys(self.network.layers, LayerChoice()))
+            return packed(retuned_ranges(self._template, plain, self._ranges, images))
+
+        return unpacked(self.kept(["ranges"], compute))
 
     def _settled(self, made: _Made) -> _Made:
         """Something that stays, for which other things were made that do not."""
@@ -274,9 +284,9 @@ class Candidates:
     def final(self, choices: Mapping[str, LayerChoice]) -> fx.GraphModule:
         """`stitch` with the repair that only policies that are kept get: the same choices give the same network.
 
-        Weights are fitted once more in sequence and activation ranges tuned on the network's outputs (some seconds on a
-        CPU); tier ``t2`` then learns the rounding (minutes). Clustered weights stay as they are. On calibration images
-        the outputs come no farther from the dense network's by any of it. Tier ``none`` does nothing.
+        Weights are fitted once more in sequence (some seconds on a CPU); tier ``t2`` then learns the rounding
+        (minutes). Clustered weights stay as they are. On calibration images the outputs come no farther from the dense
+        network's by any of it. Tier ``none`` does nothing.
 
         Args:
             choices: layer name -> choice for every compressible layer.
@@ -292,10 +302,10 @@ class Candidates:
             return self.stitch_locally(choices)
         paired, finisher = self._settled(self._paired(choices)), self._finisher
         refitted = self._settled(finisher.refitted(paired, self._all_rounded(choices, paired)))
-        tuned = self._settled(finisher.tuned(refitted))
         if self._steps == 0:
-            return tuned
-        return self._settled(finisher.learned(tuned, self._all_rounded(choices, tuned), self._steps, self.on_step))
+            return refitted
+        layers = self._all_rounded(choices, refitted)
+        return self._settled(finisher.learned(refitted, layers, self._steps, self.on_step))
 
     def _all_rounded(self, choices: Mapping[str, LayerChoice], network: fx.GraphModule) -> dict[str, RoundedLayer]:
         """Where a further fit of a network's layers starts, but for those whose weights are clustered."""

@@ -13,7 +13,7 @@ from rlcompress.compensation.moments import (
     rescale,
 )
 from rlcompress.compensation.obs import obs_sweep
-from rlcompress.compensation.ranges import output_error, tune_ranges
+from rlcompress.compensation.ranges import output_error, tuned_ranges
 from rlcompress.compensation.refit import refit
 from rlcompress.compensation.rounded import RoundedLayer
 from rlcompress.compensation.rounding import learn_rounding
@@ -42,6 +42,6 @@ __all__ = [
     "rescale",
     "shrunk",
     "synthetic_images",
-    "tune_ranges",
+    "tuned_ranges",
     "visit_inputs",
 ]

@@ -1,48 +1,49 @@
-"""Activation ranges tuned on the network's outputs, for policies that are worth a few thousand forward passes."""
+"""Activation ranges tuned on the network's outputs."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from functools import cache
 
 import torch
 from torch import Tensor
 
-from rlcompress.quantization import ActivationQuantizer
+from rlcompress.quantization import ActivationRange
 
-_FACTORS = (0.85, 1.2)
+_STEP, _STEPS = 1.1, 4  # factor between two ranges that are tried, and how many are to either side of the fitted one
 _WIDE = 8  # bits at which the range hardly matters
 
 
-@torch.no_grad()
-def tune_ranges(
-    quantizers: Iterable[ActivationQuantizer],
-    error: Callable[[], float],
-    settled: Callable[[ActivationQuantizer], None] | None = None,
-) -> None:
-    """Narrow or widen every activation range below 8 bits where that makes the outputs' error smaller, in place.
+def tuned_ranges(
+    fitted: Mapping[int, ActivationRange], error: Callable[[ActivationRange], float]
+) -> dict[int, ActivationRange]:
+    """The ranges of one tensor at several widths, each narrowed or widened for the least error of the outputs.
 
-    One tensor after the other, each with what was found for those before it (compare the layer-wise step sizes of
-    Nahshan et al., "Loss aware post-training quantization", Machine Learning 2021). A range of least error of the
-    tensor itself does not know which of its errors the network forgives.
+    A range of least error of the tensor itself does not know which of its errors the network forgives (compare Nahshan
+    et al., "Loss aware post-training quantization", Machine Learning 2021). From the widest on, each begins where the
+    one before it ended and goes on for as long as the error falls. Widths of 8 bits and more, at which the range hardly
+    matters, stay.
 
     Args:
-        quantizers: of the compressed network.
-        error: of the network's outputs, with all ranges as they are.
-        settled: called with every quantizer once its range will not be changed any more.
+        fitted: bit-width -> range of least error of the tensor itself.
+        error: of the network's outputs with a range.
     """
-    best = error()
-    for quantizer in quantizers:
-        fitted = quantizer.range
-        for factor in _FACTORS:
-            if fitted is None or fitted.bits >= _WIDE:
-                break
-            before, quantizer.range = quantizer.range, replace(fitted, scale=fitted.scale * factor)
-            tried = error()
-            if tried < best:
-                best = tried
-            else:
-                quantizer.range = before
-        if settled is not None:
-            settled(quantizer)
+    tuned, place = dict(fitted), 0
+    for bits in sorted((bits for bits in fitted if bits < _WIDE), reverse=True):
+        scaled = [replace(fitted[bits], scale=fitted[bits].scale * _STEP**k) for k in range(-_STEPS, _STEPS + 1)]
+        place = _lowest(cache(lambda k, scaled=scaled: error(scaled[k + _STEPS])), place)
+        tuned[bits] = scaled[place + _STEPS]
+    return tuned
+
+
+def _lowest(value: Callable[[int], float], start: int) -> int:
+    """The place from which going either way no longer makes a value smaller."""
+    for way in (1, -1):
+        place = start
+        while abs(place + way) <= _STEPS and value(place + way) < value(place):
+            place += way
+        if place != start:
+            return place
+    return start
 
 
 @torch.no_grad()

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from torch import fx
 
 from rlcompress.candidates import learning_steps
-from rlcompress.candidates.final import finishing_images, refit_images, tuning_images
+from rlcompress.candidates.final import finishing_images, refit_images
+from rlcompress.candidates.ranges import tuning_images
 from rlcompress.compensation import refit_bytes
 from rlcompress.data import DataSplits
+from rlcompress.integer import engine_named
 from rlcompress.memory import FLOAT_BYTES, MemoryNeed, MemoryShares, images_at_once, parse_bytes, split_memory
 from rlcompress.network.trace import TracedNetwork
 from rlcompress.spec import LayerSpec
@@ -17,7 +19,7 @@ _PROGRAM_BYTES = 450_000_000  # Python and its libraries once all are loaded
 _CORRECTION_IMAGES = 64
 _CODE_BYTES = 7  # of a weight in the bank, at as many widths
 _SET_UP_COPIES = 3  # of all weights: the caller's model, the traced one, the template
-_FINISHING_COPIES = 8  # while a policy is finished: stitched, tuned, matched, their codes, the front's in integers
+_FINISHING_COPIES = 8  # while a policy is finished: stitched, refitted, matched, their codes, the front's in integers
 _LEARNING_COPIES = 14  # more of them in learned rounding: positions, limits, gradients, Adam's moments, dense
 _LEARNING_IMAGES = 4
 _SWEEP_COPIES = 8  # of a Hessian while its layer is compressed
@@ -73,7 +75,8 @@ def memory_need(network: TracedNetwork, data: DataSplits, repair: str) -> Memory
     computing = images_at_once(image, size=1) * (
         values.alive + 2 * FLOAT_BYTES * values.largest
     )  # codes, some as floats
-    tuning = min(tuning_images(values.largest), kept_images) * values.alive + computing  # in bytes
+    tuned_on = min(tuning_images(values.every), kept_images)
+    tuning = engine_named("auto").code_type.itemsize * tuned_on * values.every + computing
     correcting = FLOAT_BYTES * _CORRECTION_IMAGES * (values.alive + 2 * values.largest)
     between = min(refitted_to, kept_images) * refit_bytes(network.graph, network.layers)
     refitting = between + correcting // 2 + _SWEEP_COPIES * max(hessians)  # 32 images at a time

@@ -3,6 +3,5 @@
 from rlcompress.integer.lowering import ENGINES, engine_named, lower
 from rlcompress.integer.network import IntegerNetwork
 from rlcompress.integer.resuming import Reference, Resumed
-from rlcompress.integer.stepwise import Stepwise
 
-__all__ = ["ENGINES", "IntegerNetwork", "Reference", "Resumed", "Stepwise", "engine_named", "lower"]
+__all__ = ["ENGINES", "IntegerNetwork", "Reference", "Resumed", "engine_named", "lower"]

@@ -35,9 +35,9 @@ class ActivationQuantizer(nn.Module):
 
     elementwise = True  # `rlcompress.network.channels` follows channels through it
 
-    def __init__(self) -> None:
+    def __init__(self, rounded_to: ActivationRange | None = None) -> None:
         super().__init__()
-        self.range: ActivationRange | None = None
+        self.range = rounded_to
 
     def forward(self, x: Tensor) -> Tensor:
         """[N, ...] -> the same shape."""

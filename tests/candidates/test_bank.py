@@ -49,7 +49,7 @@ def test_eight_bits_stay_close_and_fewer_bits_go_away(bank):
 def test_refining_brings_the_outputs_nearer(bank):
     dense, gains = bank.network.graph(X).detach(), []
     for bits in (2, 3, 4, 5):
-        choices = choices_of(bank, LayerChoice(activation_bits=bits))
+        choices = choices_of(bank, LayerChoice(granularity="element", keep_ratio=0.5, activation_bits=bits))
         networks = lower(bank.stitch(choices)), lower(bank.final(choices))
         errors = [float((n(X) - dense).square().mean()) for n in networks]
         assert errors[1] <= 1.05 * errors[0]  # weights are refitted where that helps on images held out
@@ -395,8 +395,8 @@ def test_freed_memory_goes_back_when_something_is_kept_and_memory_is_bounded(mon
     assert not given_back
     bounded = Candidates(network, X, memory=MemoryShares())
     made = len(given_back)
-    assert made == 1
-    bounded.stitch(dict.fromkeys(network.layers, LayerChoice()))
+    assert made == len(network.layers) + 1
+    bounded.stitch(dict.fromkeys(network.layers, LayerChoice(granularity="element", keep_ratio=0.5)))
     assert len(given_back) == made + len(network.layers)
     bounded.final(dict.fromkeys(network.layers, LayerChoice()))
     assert len(given_back) > made + len(network.layers)

@@ -52,8 +52,8 @@ def test_a_second_bank_reads_the_same_bits_and_computes_nothing(criterion, tmp_p
     plain, choices = weights_of(bank_of(None, criterion=criterion))
     first = bank_of(tmp_path, criterion=criterion)
     assert same(weights_of(first)[0], plain)
-    assert len(files_of(tmp_path)) == 2 + (criterion == "taylor") + len(choices)
-    for name in ("_input_moments", "loss_gradients", "stored_samples", "compress"):
+    assert len(files_of(tmp_path)) == 3 + (criterion == "taylor") + 2 * len(choices)
+    for name in ("_input_moments", "loss_gradients", "stored_samples", "retuned_ranges", "compress"):
         monkeypatch.setattr(f"rlcompress.candidates.bank.{name}", never)
     second = bank_of(tmp_path, criterion=criterion)
     assert same(weights_of(second)[0], plain)
@@ -105,8 +105,9 @@ def test_damaged_files_are_warned_of_and_computed_again(damage, tmp_path):
 
 def test_a_file_under_anothers_name_is_not_taken(tmp_path):
     plain, _ = weights_of(bank_of(tmp_path))
-    first, second = files_of(tmp_path)[:2]
-    second.write_bytes(first.read_bytes())
+    first, *others = files_of(tmp_path)
+    for other in others:
+        other.write_bytes(first.read_bytes())
     with pytest.warns(RlcompressWarning, match="its content is not what was written"):
         assert same(weights_of(bank_of(tmp_path))[0], plain)
 

@@ -1,57 +1,43 @@
 import pytest
-import torch
-from torch import nn
 
-from rlcompress.compensation import output_error, tune_ranges
-from rlcompress.quantization import ActivationQuantizer, ActivationRange
-from tests.small_networks import images
+from rlcompress.compensation import tuned_ranges
+from rlcompress.quantization import ActivationRange
 
-X = images(96, 1, 2, 2).abs()
+WIDTHS = range(2, 9)
+FITTED = {bits: ActivationRange(0.1 * bits, bits, bits) for bits in WIDTHS}
 
 
-def network(bits, *scales):
-    layers = []
-    for scale in scales:
-        layers += [ActivationQuantizer(), nn.Identity()]
-        layers[-2].range = ActivationRange(scale, 0, bits)
-    return nn.Sequential(*layers)
+def tuned(best, seen=None):
+    """For an error that is least where the scale is the fitted one times what a width's bits are given by `best`."""
+
+    def error(tried):
+        if seen is not None:
+            seen.append(tried)
+        return abs(tried.scale / FITTED[tried.bits].scale - best(tried.bits))
+
+    return tuned_ranges(FITTED, error)
 
 
-def tune(net, target):
-    tune_ranges(list(net.modules())[1::2], lambda: output_error(map(net, X.split(64)), target.split(64)))
+@pytest.mark.parametrize("factor", [1.0, 1.1, 1.1**4, 1.1**-1, 1.1**-3])
+def test_the_scale_of_least_error_is_found_and_the_rest_of_the_range_kept(factor):
+    for bits, found in tuned(lambda bits: factor).items():
+        assert found.scale == pytest.approx(FITTED[bits].scale * (factor if bits < 8 else 1.0))
+        assert (found.zero_point, found.bits) == (bits, bits)
 
 
-@pytest.mark.parametrize(("best", "factor"), [(0.1, 1.0), (0.085, 0.85), (0.12, 1.2)])
-def test_the_range_that_made_the_target_is_found(best, factor):
-    target = network(4, best)(X)
-    net = network(4, 0.1)
-    tune(net, target)
-    assert net[0].range.scale == pytest.approx(0.1 * factor)
+def test_every_width_has_its_own():
+    found = tuned(lambda bits: 1.1 if bits % 2 else 1 / 1.1)
+    assert [found[b].scale / FITTED[b].scale > 1 for b in WIDTHS][:-1] == [b % 2 == 1 for b in WIDTHS][:-1]
 
 
-def test_outputs_only_get_nearer():
-    net = network(3, 0.5, 0.3)
-    before = float((net(X) - X).square().mean())
-    tune(net, X)
-    assert float((net(X) - X).square().mean()) < before
+def test_scales_stay_near_the_fitted_ones():
+    assert tuned(lambda bits: 3.0)[4].scale == pytest.approx(FITTED[4].scale * 1.1**4)
+    assert tuned(lambda bits: 0.0)[4].scale == pytest.approx(FITTED[4].scale / 1.1**4)
 
 
-def test_wide_and_absent_ranges_stay():
-    net = network(8, 0.001)
-    net.append(ActivationQuantizer())
-    tune(net, X)
-    assert net[0].range.scale == 0.001
-    assert net[2].range is None
-
-
-def test_each_range_is_settled_in_turn():
-    net, seen = network(4, 0.1, 0.3), []
-    tune_ranges([net[0], net[2]], lambda: output_error([net(X)], [X]), lambda quantizer: seen.append(quantizer.range))
-    assert seen == [net[0].range, net[2].range]
-
-
-def test_every_image_counts_once():
-    net = network(4, 0.1)
-    wanted = torch.cat([network(4, 0.1)(X[:32]), network(4, 0.12)(X[32:])])
-    tune(net, wanted)
-    assert net[0].range.scale == pytest.approx(0.12)
+def test_no_range_is_tried_twice_and_each_width_begins_where_the_wider_one_ended():
+    seen = []
+    tuned(lambda bits: 1.1**2, seen)
+    assert len(set(seen)) == len(seen)
+    assert all(one.bits < 8 for one in seen)
+    assert [sum(one.bits == bits for one in seen) for bits in WIDTHS][:-1] == [3, 3, 3, 3, 3, 4]
