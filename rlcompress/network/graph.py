@@ -12,7 +12,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 from rlcompress.errors import NetworkError
 from rlcompress.network.exported import exported_graph
 from rlcompress.network.faithful import check_faithful
-from rlcompress.network.in_place import read_results
+from rlcompress.network.in_place import compute_anew
 from rlcompress.network.modular import make_modular
 from rlcompress.network.operations import CONCATENATIONS, PAIRWISE, REDUCTIONS, operation
 from rlcompress.network.stored_weights import with_stored_weights
@@ -51,7 +51,7 @@ def folded_graph(model: nn.Module, example: Tensor) -> fx.GraphModule:
         raise NetworkError(
             f"{type(model).__name__} does not return one tensor; wrap it in a module that returns only the logits"
         )
-    read_results(graph)
+    compute_anew(graph)
     make_modular(graph)
     _fold_batch_norms(graph)
     check_faithful(graph, model, example)
