@@ -40,7 +40,7 @@ from rlcompress.cli.options import (
     names_of,
 )
 from rlcompress.errors import RunError
-from rlcompress.hw_models import DEFAULT_HARDWARE, available
+from rlcompress.hw_models import DEFAULT_HARDWARE, available, million_of
 
 
 def compare(
@@ -140,9 +140,10 @@ def compare(
         typer.echo(json.dumps({"rows": rows, "run": str(folder)}))
     elif not quiet:
         unit = MetricName(unit=metric_of(card.metric).unit)
+        energy_unit = million_of(model.description.energy_unit)
         for goal in dict.fromkeys(row["max_drop"] for row in rows):
             own = [row for row in rows if row["max_drop"] == goal]
-            stdout().print(comparison_table(own, f"at most {unit.amount(goal)} lost"))
+            stdout().print(comparison_table(own, f"at most {unit.amount(goal)} lost", energy_unit))
         typer.echo(f"table: {folder / 'table.csv'}\nplot: {folder / 'plot.html'}")
 
 

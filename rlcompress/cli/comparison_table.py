@@ -6,10 +6,10 @@ from typing import Any
 from rich.table import Table
 
 
-def comparison_table(rows: Sequence[dict[str, Any]], title: str) -> Table:
+def comparison_table(rows: Sequence[dict[str, Any]], title: str, energy_unit: str) -> Table:
     """Methods at the allowed drop of a title, most saved first: mean +- standard deviation over the seeds."""
     table = Table(
-        "agent", "energy uJ", "saved %", "lost, search", "lost, test", "hypervolume", "evaluations", "seconds", "found",
+        "agent", f"energy {energy_unit}", "saved %", "lost, search", "lost, test", "hypervolume", "evaluations", "seconds", "found",
         title=title,
     )  # fmt: skip
     for row in sorted(rows, key=lambda row: -(row["saved_pct"] or 0.0)):

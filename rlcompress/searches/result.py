@@ -73,6 +73,7 @@ class SearchResult:
     Attributes:
         network: name.
         hardware: name.
+        energy_unit: what energies are in: microjoules, or millions of MACs where the description's are relative to one.
         target: what was made small.
         metric: what networks were judged by.
         seed: of the search.
@@ -91,6 +92,7 @@ class SearchResult:
 
     network: str
     hardware: str
+    energy_unit: str
     target: str
     metric: Metric
     seed: int

@@ -16,7 +16,7 @@ from rlcompress.data import DataSplits, Images, ImageSet
 from rlcompress.envs import Outcome, Problem, policy_id
 from rlcompress.errors import HardwareError, RlcompressWarning, RunError
 from rlcompress.evaluation import Evaluator, Score, metric_of
-from rlcompress.hw_models import HardwareModel
+from rlcompress.hw_models import HardwareModel, million_of
 from rlcompress.integer import IntegerNetwork
 from rlcompress.network.cards import NetworkCard
 from rlcompress.network.trace import TracedNetwork
@@ -182,6 +182,7 @@ def _concluded(
     return SearchResult(
         network=problem.network.name,
         hardware=problem.hardware.name,
+        energy_unit=million_of(problem.hardware.description.energy_unit),
         target=settings.problem.target,
         metric=metric,
         seed=settings.seed,

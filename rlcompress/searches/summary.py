@@ -73,7 +73,7 @@ def summary_of(result: "SearchResult") -> Summary:
         ),
         header=(
             "",
-            "energy uJ",
+            f"energy {result.energy_unit}",
             "energy saved",
             "latency ms",
             "latency saved",

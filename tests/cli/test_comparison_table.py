@@ -10,8 +10,9 @@ def test_a_spread_that_rounds_to_nothing_is_left_out() -> None:
     row |= {**{f"{name}_std": 0.0 for name in _NAMES}, "seconds_std": 0.04, "saved_pct_std": 0.2}
     console = Console(width=200)
     with console.capture() as shown:
-        console.print(comparison_table([row], "at most 1 point lost"))
+        console.print(comparison_table([row], "at most 1 point lost", "M MAC"))
     text = shown.get()
     assert "at most 1 point lost" in text
+    assert "energy M MAC" in text
     assert text.count("±") == 1
     assert "0.3 ± 0.2" in text

@@ -128,7 +128,8 @@ def test_a_prompt_shows_a_table(finished: tuple[SearchResult, Path]) -> None:
     result, _ = finished
     title, header, *rows, caption = repr(result).splitlines()
     assert title.startswith("digits_cnn on scalable_sparse_16x32, least energy: 12 evaluations")
-    assert header.split()[:2] == ["energy", "uJ"]
+    assert header.split()[:2] == ["energy", "µJ"]
+    assert "energy M MAC" in repr(replace(result, energy_unit="M MAC")).splitlines()[1]
     assert [row[: row.index("  ")] for row in rows] == ["dense 16 bits", "dense 8 bits", "best policy"]
     assert f"on {result.best.images_test} test images" in caption
 
