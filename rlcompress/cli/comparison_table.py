@@ -9,8 +9,8 @@ from rich.table import Table
 def comparison_table(rows: Sequence[dict[str, Any]], title: str, energy_unit: str) -> Table:
     """Methods at the allowed drop of a title, most saved first: mean +- standard deviation over the seeds."""
     table = Table(
-        "agent", f"energy {energy_unit}", "saved %", "lost, search", "lost, test", "hypervolume", "evaluations", "seconds",
-        "found", title=title,
+        "agent", f"energy {energy_unit}", "saved %", "lost, search", "lost, test", "hypervolume", "evaluations",
+        "seconds", "found", title=title,
     )  # fmt: skip
     for row in sorted(rows, key=lambda row: -(row["saved_pct"] or 0.0)):
         table.add_row(

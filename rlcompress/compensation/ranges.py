@@ -9,8 +9,8 @@ from torch import Tensor
 
 from rlcompress.quantization import ActivationRange
 
-_STEP, _STEPS = 1.1, 4  # factor between two ranges that are tried, and how many are to either side of the fitted one
-_WIDE = 8  # bits at which the range hardly matters
+_STEP, _STEPS = 1.15, 3  # factor between two ranges that are tried, and how many are to either side of the fitted one
+_TUNED = (6, 5, 4, 3)  # bits; wider ranges hardly matter, and what is best for narrower ones is about the same
 
 
 def tuned_ranges(
@@ -19,18 +19,19 @@ def tuned_ranges(
     """The ranges of one tensor at several widths, each narrowed or widened for the least error of the outputs.
 
     A range of least error of the tensor itself does not know which of its errors the network forgives (compare Nahshan
-    et al., "Loss aware post-training quantization", Machine Learning 2021). From the widest on, each begins where the
-    one before it ended and goes on for as long as the error falls. Widths of 8 bits and more, at which the range hardly
-    matters, stay.
+    et al., "Loss aware post-training quantization", Machine Learning 2021). From 6 bits down to 3, each begins where
+    the one before it ended and goes on for as long as the error falls; 2 bits take what is best for 3. Wider ones, at
+    which the range hardly matters, stay.
 
     Args:
         fitted: bit-width -> range of least error of the tensor itself.
         error: of the network's outputs with a range.
     """
     tuned, place = dict(fitted), 0
-    for bits in sorted((bits for bits in fitted if bits < _WIDE), reverse=True):
+    for bits in sorted((bits for bits in fitted if bits <= _TUNED[0]), reverse=True):
         scaled = [replace(fitted[bits], scale=fitted[bits].scale * _STEP**k) for k in range(-_STEPS, _STEPS + 1)]
-        place = _lowest(cache(lambda k, scaled=scaled: error(scaled[k + _STEPS])), place)
+        if bits in _TUNED:
+            place = _lowest(cache(lambda k, scaled=scaled: error(scaled[k + _STEPS])), place)
         tuned[bits] = scaled[place + _STEPS]
     return tuned
 

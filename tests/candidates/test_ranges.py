@@ -55,10 +55,10 @@ def test_each_range_gives_less_error_than_its_neighbours_with_all_else_at_eight_
         for layer, stored in NETWORK.reads.items():
             network = copy.deepcopy(bank.stitch_locally(dict.fromkeys(NETWORK.layers, LayerChoice())))
             quantizer, found = network.get_submodule(quantizer_name(stored)), bank.range(layer, bits)
-            place = round(math.log(found.scale / fitted[stored][bits].scale, 1.1))
+            place = round(math.log(found.scale / fitted[stored][bits].scale, 1.15))
             errors = {}
-            for tried in {max(-4, place - 1), place, min(4, place + 1)}:
-                quantizer.range = replace(found, scale=fitted[stored][bits].scale * 1.1**tried)
+            for tried in {max(-3, place - 1), place, min(3, place + 1)}:
+                quantizer.range = replace(found, scale=fitted[stored][bits].scale * 1.15**tried)
                 errors[tried] = float((lower(network)(seen) - target).square().mean())
             assert errors[place] == min(errors.values())
 
