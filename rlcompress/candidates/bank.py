@@ -79,6 +79,7 @@ class Candidates:
             machines. With bounds, freed memory goes back to the system whenever something was made that is kept.
         cache: folder in which Hessians and compressed layers are kept for other runs, see `BankStore`; None for none.
             Everything is the same with it and without it.
+        on_range: called with (tensors done, tensors in all) while activation ranges are tuned.
 
     Raises:
         DataError: the calibration set is empty, of the wrong shape, of one colour, or holds or causes values that are
@@ -101,6 +102,7 @@ class Candidates:
         correction: str = "paired",
         memory: MemoryShares | None = None,
         cache: str | Path | None = None,
+        on_range: Callable[[int, int], None] | None = None,
     ) -> None:
         check_weights(network)
         check_calibration(network, calibration)
@@ -157,17 +159,17 @@ class Candidates:
         self._quantizer = Memo(self._quantizer_of)
         self._finals = Memo(self._finish, memory.finals, _module_bytes)
         self._ranges = fitted_ranges(samples, range_norm)
-        self._ranges = self._settled(self._tuned_ranges(finishing))
+        self._ranges = self._settled(self._tuned_ranges(finishing, on_range))
         self.on_step: OnStep | None = None
         """Called with (steps done, steps in all) of learned rounding."""
 
-    def _tuned_ranges(self, images: Tensor) -> Ranges:
+    def _tuned_ranges(self, images: Tensor, on_range: Callable[[int, int], None] | None) -> Ranges:
         if self.repair == "none":
             return self._ranges
 
         def compute() -> dict[str, Tensor]:
             plain = self.stitch_locally(dict.fromkeys(self.network.layers, LayerChoice()))
-            return packed(retuned_ranges(self._template, plain, self._ranges, images))
+            return packed(retuned_ranges(self._template, plain, self._ranges, images, on_range))
 
         return unpacked(self.kept(["ranges"], compute))
 

@@ -1,7 +1,7 @@
 """Activation ranges of the whole bank, tuned on what the network gives."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 
 import torch
@@ -34,7 +34,13 @@ def fitted_ranges(samples: Mapping[str, Tensor], norm: float) -> Ranges:
 
 
 @torch.no_grad()
-def retuned_ranges(dense: fx.GraphModule, plain: fx.GraphModule, fitted: Ranges, images: Tensor) -> Ranges:
+def retuned_ranges(
+    dense: fx.GraphModule,
+    plain: fx.GraphModule,
+    fitted: Ranges,
+    images: Tensor,
+    on_range: Callable[[int, int], None] | None = None,
+) -> Ranges:
     """Ranges that are each tuned alone on the outputs, all else being at 8 bits.
 
     Args:
@@ -42,6 +48,7 @@ def retuned_ranges(dense: fx.GraphModule, plain: fx.GraphModule, fitted: Ranges,
         plain: the same at 8 bits, nothing pruned, from `rlcompress.candidates.Candidates.stitch_locally`.
         fitted: from `fitted_ranges`.
         images: normalised [N, C, H, W], of which the first ones are looked at.
+        on_range: called with (tensors done, tensors in all).
     """
     judge, reference = Judge(dense, images[: tuning_images(_stored_values(dense))]), Reference(plain)
     kept = [reference.run(batch)[0] for batch in judge.batches]
@@ -50,7 +57,12 @@ def retuned_ranges(dense: fx.GraphModule, plain: fx.GraphModule, fitted: Ranges,
         changed = reference.changed(with_modules(plain, {quantizer_name(stored): ActivationQuantizer(tried)}))
         return judge.error_of(reference.outputs([changed], values)[0] for values in kept)
 
-    return {stored: tuned_ranges(of, partial(error, stored)) for stored, of in fitted.items()}
+    tuned = {}
+    for number, (stored, of) in enumerate(fitted.items(), 1):
+        tuned[stored] = tuned_ranges(of, partial(error, stored))
+        if on_range is not None:
+            on_range(number, len(fitted))
+    return tuned
 
 
 def tuning_images(values: int) -> int:

@@ -20,6 +20,7 @@ from rlcompress.cli.console import stderr
 from rlcompress.searches import Progress as Step
 
 _TITLES = {
+    "ranges": "activation ranges",
     "sensitivity": "sensitivity table",
     "search": "evaluations",
     "rounding": "learned rounding",

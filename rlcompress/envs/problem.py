@@ -113,7 +113,7 @@ class Problem:
         data: DataSplits,
         hardware: HardwareModel,
         settings: ProblemSettings | None = None,
-        on_progress: Callable[[int, int], None] | None = None,
+        on_progress: Callable[[str, int, int], None] | None = None,
         measured: Sequence[SensitivityRow] = (),
         workers: int = 1,
     ) -> Self:
@@ -125,7 +125,7 @@ class Problem:
             data: images.
             hardware: the accelerator.
             settings: see `ProblemSettings`.
-            on_progress: called with (steps done, steps in all) of the sensitivity table.
+            on_progress: called with (phase, steps done, steps in all); phases are ``ranges`` and ``sensitivity``.
             measured: the table of an earlier set-up of the same problem, used again if it is whole.
             workers: processes that batches of policies are spread over.
 
@@ -133,6 +133,10 @@ class Problem:
             RlcompressError: images, network and hardware do not fit together, the memory is too small for them, or
                 network and metric cannot be handed to workers.
         """
+
+        def on(phase: str) -> Callable[[int, int], None] | None:
+            return None if on_progress is None else partial(on_progress, phase)
+
         settings = settings or ProblemSettings()
         if workers > 1:
             check_can_go((network, metric_of(card.metric)))
@@ -145,6 +149,7 @@ class Problem:
         bank = Candidates(
             network, calibration, learning=partial(data.learning, card.mean, card.std), repair=settings.repair,
             correction=settings.correction, memory=memory if settings.memory else None, cache=settings.cache,
+            on_range=on("ranges"),
         )  # fmt: skip
         unseen = _unseen(calibration[bank.hessian_images :], data.search, card)
         del calibration
@@ -181,7 +186,7 @@ class Problem:
                 space,
                 unseen,
                 most,
-                lambda: measure_sensitivity(bank, space, unseen, on_progress, most, engine=settings.engine),
+                lambda: measure_sensitivity(bank, space, unseen, on("sensitivity"), most, engine=settings.engine),
             )
         cost = LogCost(hardware, network.structure, settings.target)
         planner = Planner(space, Proxy(rows, space), cost, evaluator.error_scale)

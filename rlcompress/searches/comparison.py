@@ -195,7 +195,7 @@ class _Bench:
             data,
             hardware,
             settings.problem,
-            lambda i, n: report(Progress("sensitivity", i, n)),
+            lambda phase, i, n: report(Progress(phase, i, n)),
             workers=settings.workers,
         )
         self._fresh = evaluator_of(self._problem, card, fresh_search_images(data, settings))

@@ -45,8 +45,8 @@ class Progress:
     """Where a search stands.
 
     Attributes:
-        phase: ``sensitivity``, ``search``, ``final`` (finalists on fresh search images; ``rounding`` for the steps of
-            their learned rounding) or ``test`` (the front on test images).
+        phase: ``ranges`` (tuned, tensor by tensor), ``sensitivity``, ``search``, ``final`` (finalists on fresh search
+            images; ``rounding`` for the steps of their learned rounding) or ``test`` (the front on test images).
         done: steps of the phase.
         total: steps that the phase will take, or with final networks may take; None where only a time limit ends it.
         best_saved_pct: most of the target saved so far by a policy whose measured drop is allowed.
@@ -133,7 +133,7 @@ def _run(
         data,
         hardware,
         settings.problem,
-        lambda i, n: report(Progress("sensitivity", i, n)),
+        lambda phase, i, n: report(Progress(phase, i, n)),
         folder.read_sensitivity() if folder else (),
         settings.workers,
     )

@@ -32,7 +32,9 @@ def fitted():
 
 def test_networks_come_nearer_on_other_images_than_by_ranges_of_the_tensors_alone(monkeypatch):
     tuned = Candidates(NETWORK, X, range_norm=8.0)  # which hardly clips
-    monkeypatch.setattr("rlcompress.candidates.bank.retuned_ranges", lambda dense, plain, ranges, images: ranges)
+    monkeypatch.setattr(
+        "rlcompress.candidates.bank.retuned_ranges", lambda dense, plain, ranges, images, on_range: ranges
+    )
     untuned, others = Candidates(NETWORK, X, range_norm=8.0), images(64, *SHAPE, seed=9)
     with torch.no_grad():
         ratios = [error(tuned, bits, others) / error(untuned, bits, others) for bits in (3, 4, 5)]
@@ -69,6 +71,14 @@ def test_ranges_are_the_same_from_a_cache_and_by_either_engine(tmp_path, monkeyp
     banks.append(Candidates(NETWORK, X))
     for layer in NETWORK.layers:
         assert len({banks[i].range(layer, 4) for i in range(3)}) == 1
+
+
+def test_progress_goes_tensor_by_tensor(tmp_path):
+    seen = []
+    for _ in range(2):
+        Candidates(NETWORK, X, cache=tmp_path, on_range=lambda done, of: seen.append((done, of)))
+    of = len(set(NETWORK.reads.values()))
+    assert seen == [(done, of) for done in range(1, of + 1)]  # and nothing where they are kept
 
 
 def test_packed_ranges_are_unpacked_to_the_bit(fitted):

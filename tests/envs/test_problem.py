@@ -35,11 +35,11 @@ def test_savings_are_against_dense_eight_bits(problem: Problem) -> None:
 
 def test_what_workers_cannot_be_handed_is_refused_first(digits: Digits) -> None:
     card = replace(digits.card, metric=lambda outputs, labels: outputs[:, 0])
-    begun: list[tuple[int, int]] = []
+    begun: list[str] = []
     with pytest.raises(WorkerError, match=r"cannot be handed to workers: .*lambda"):
         Problem.of(
             digits.network, card, digits.splits, hw_models.load("npu_int8"),
-            on_progress=lambda done, of: begun.append((done, of)), workers=2,
+            on_progress=lambda phase, done, of: begun.append(phase), workers=2,
         )  # fmt: skip
     assert begun == []
 
