@@ -86,3 +86,19 @@ class InvertedResidual(nn.Module):
         x = self.stem(x)
         x = x + self.project(self.depthwise(self.expand(x)))
         return self.classifier(x.mean([2, 3]))
+
+
+class PerPixel(nn.Module):
+    """Twice the pixels, as a network for super-resolution gives them, or with a size written into it."""
+
+    def __init__(self, size: tuple[int, int] | None = None) -> None:
+        super().__init__()
+        self.size = size
+        self.first, self.last = nn.Conv2d(3, 8, 3, padding=1), nn.Conv2d(8, 4, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N, 3, H, W] -> [N, 1, 2 H, 2 W]."""
+        x = self.first(x).relu()
+        if self.size is not None:
+            x = x.reshape(-1, 8, *self.size)
+        return F.pixel_shuffle(self.last(x), 2)

@@ -9,7 +9,7 @@ from torch import Tensor, fx
 
 from rlcompress.candidates.judge import Judge
 from rlcompress.candidates.template import quantizer_name, with_modules
-from rlcompress.compensation import tuned_ranges
+from rlcompress.compensation import seen_size, tuned_ranges
 from rlcompress.integer import Reference
 from rlcompress.quantization import ActivationQuantizer, ActivationRange, fit_ranges
 from rlcompress.spec import REFERENCE_BITS
@@ -47,10 +47,10 @@ def retuned_ranges(
         dense: the network, with quantizers that pass everything through.
         plain: the same at 8 bits, nothing pruned, from `rlcompress.candidates.Candidates.stitch_locally`.
         fitted: from `fitted_ranges`.
-        images: normalised [N, C, H, W], of which the first ones are looked at.
+        images: normalised [N, C, H, W]; the first ones are looked at, or their middles where outputs are pixels.
         on_range: called with (tensors done, tensors in all).
     """
-    judge, reference = Judge(dense, images[: tuning_images(_stored_values(dense))]), Reference(plain)
+    judge, reference = Judge(dense, _looked_at(dense, images)), Reference(plain)
     kept = [reference.run(batch)[0] for batch in judge.batches]
 
     def error(stored: str, tried: ActivationRange) -> float:
@@ -70,6 +70,11 @@ def tuning_images(values: int) -> int:
     return max(1, min(_IMAGES, _MOST_VALUES // values))
 
 
+def tuning_values(values: int) -> int:
+    """How many numbers stored tensors hold while ranges are tuned, at most, where an image's hold so many."""
+    return max(values, min(_IMAGES * values, _MOST_VALUES))
+
+
 def packed(ranges: Ranges) -> dict[str, Tensor]:
     """Ranges as float64 [widths, 3] by the names of stored tensors: scale, zero point, bits."""
     rows = {stored: [(r.scale, r.zero_point, r.bits) for r in of.values()] for stored, of in ranges.items()}
@@ -80,6 +85,13 @@ def unpacked(tensors: Mapping[str, Tensor]) -> Ranges:
     """What `packed` was given."""
     rows = {stored: tensor.tolist() for stored, tensor in tensors.items()}
     return {stored: {int(b): ActivationRange(s, int(z), int(b)) for s, z, b in of} for stored, of in rows.items()}
+
+
+def _looked_at(dense: fx.GraphModule, images: Tensor) -> Tensor:
+    size, seen = images.shape[2:], seen_size(dense, images[:1])
+    top, left = ((of - part) // 2 for of, part in zip(size, seen, strict=True))
+    count = tuning_images(math.ceil(_stored_values(dense) * math.prod(seen) / math.prod(size)))
+    return images[:count, :, top : top + seen[0], left : left + seen[1]]
 
 
 def _stored_values(dense: fx.GraphModule) -> int:

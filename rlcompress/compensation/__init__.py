@@ -1,5 +1,6 @@
 """Repair after pruning and rounding, without retraining."""
 
+from rlcompress.compensation.crops import seen_size
 from rlcompress.compensation.gradients import loss_gradients
 from rlcompress.compensation.hessian import InputHessians, input_hessians
 from rlcompress.compensation.inputs import visit_inputs
@@ -40,6 +41,7 @@ __all__ = [
     "refit_in_sequence",
     "removed_outputs",
     "rescale",
+    "seen_size",
     "shrunk",
     "synthetic_images",
     "tuned_ranges",

@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from rlcompress.compensation.crops import seen_size
 from rlcompress.compensation.learned import Student, Watched
 from rlcompress.compensation.rounded import RoundedLayer
 from rlcompress.quantization import QuantizedWeight
@@ -24,7 +25,6 @@ _BATCH_VALUES = 8_000_000  # stored activations a step, which bound its memory
 _BATCH = (4, 32)  # least and most images a step
 _RATES = {"position": 2e-2, "scale": 1e-3, "bias": 3e-3, "range": 1e-2}  # of Adam; scales and ranges as logarithms
 _REACH = 8
-_CROP = 64  # pixels a side that are looked at of an image, where outputs are pixels
 _BETAS = (0.9, 0.99)
 _TINY = torch.finfo(torch.float32).tiny
 
@@ -57,7 +57,7 @@ def learn_rounding(
     groups = [{"params": parameters, "lr": _RATES[kind]} for kind, parameters in student.parameters().items()]
     optimizer = torch.optim.Adam(groups, betas=_BETAS)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda i: 0.5 * (1.0 + math.cos(math.pi * i / steps)))
-    seen = _seen(teacher, images[:1])
+    seen = seen_size(lambda x: teacher(x, {})[-1], images[:1])
     for i, batch in enumerate(_batches(images, steps, _batch_size(teacher, images, seen), seen)):
         with torch.no_grad():
             wanted = teacher(batch, {})
@@ -77,21 +77,6 @@ def distance(have: list[Tensor], wanted: list[Tensor]) -> Tensor:
     norm = torch.linalg.vector_norm
     errors = torch.stack([norm(x - y) / norm(y).clamp_min(_TINY) for x, y in zip(have, wanted, strict=True)]).square()
     return errors[-1] + errors.mean()
-
-
-@torch.no_grad()
-def _seen(teacher: Watched, image: Tensor) -> tuple[int, int]:
-    """Height and width of what is learned from at a time: an image [1, C, H, W], or a crop where outputs are pixels."""
-    height, width = image.shape[2:]
-    crop = min(height, _CROP), min(width, _CROP)
-    if crop == (height, width):
-        return crop
-    try:
-        whole, part = (teacher(x, {})[-1].shape for x in (image, image[:, :, : crop[0], : crop[1]]))
-    except RuntimeError:  # sizes are written into the network
-        return height, width
-    pixels = len(whole) == 4 and whole[2] * crop[0] == part[2] * height and whole[3] * crop[1] == part[3] * width
-    return crop if pixels else (height, width)
 
 
 def _batch_size(teacher: Watched, images: Tensor, seen: tuple[int, int]) -> int:

@@ -7,7 +7,7 @@ from torch import fx
 
 from rlcompress.candidates import learning_steps
 from rlcompress.candidates.final import finishing_images, refit_images
-from rlcompress.candidates.ranges import tuning_images
+from rlcompress.candidates.ranges import tuning_values
 from rlcompress.compensation import refit_bytes
 from rlcompress.data import DataSplits
 from rlcompress.integer import engine_named
@@ -75,8 +75,7 @@ def memory_need(network: TracedNetwork, data: DataSplits, repair: str) -> Memory
     computing = images_at_once(image, size=1) * (
         values.alive + 2 * FLOAT_BYTES * values.largest
     )  # codes, some as floats
-    tuned_on = min(tuning_images(values.every), kept_images)
-    tuning = engine_named("auto").code_type.itemsize * tuned_on * values.every + computing
+    tuning = engine_named("auto").code_type.itemsize * tuning_values(values.every) + computing
     correcting = FLOAT_BYTES * _CORRECTION_IMAGES * (values.alive + 2 * values.largest)
     between = min(refitted_to, kept_images) * refit_bytes(network.graph, network.layers)
     refitting = between + correcting // 2 + _SWEEP_COPIES * max(hessians)  # 32 images at a time

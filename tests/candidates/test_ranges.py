@@ -6,13 +6,14 @@ import pytest
 import torch
 
 from rlcompress.candidates import Candidates, ranges
-from rlcompress.candidates.ranges import fitted_ranges, packed, tuning_images, unpacked
+from rlcompress.candidates.judge import Judge
+from rlcompress.candidates.ranges import fitted_ranges, packed, tuning_images, tuning_values, unpacked
 from rlcompress.candidates.samples import stored_samples
 from rlcompress.candidates.template import quantizable, quantizer_name
 from rlcompress.integer import lower
 from rlcompress.network.trace import trace
 from rlcompress.spec import LayerChoice
-from tests.small_networks import OptionAResNet, images
+from tests.small_networks import OptionAResNet, PerPixel, images
 
 SHAPE = (3, 8, 8)
 X = images(96, *SHAPE)
@@ -90,6 +91,22 @@ def test_packed_ranges_are_unpacked_to_the_bit(fitted):
 )
 def test_large_tensors_leave_fewer_images(values, count):
     assert tuning_images(values) == count
+
+
+def test_middles_of_more_images_are_looked_at_where_outputs_are_pixels(monkeypatch):
+    whole = images(9, 3, 96, 128)
+    network, seen = trace(PerPixel(), whole[:1]), []
+    monkeypatch.setattr(ranges, "_MOST_VALUES", 3 * network.layers["last"].in_channels * 96 * 128)
+    monkeypatch.setattr(ranges, "Judge", lambda dense, looked_at: seen.append(looked_at) or Judge(dense, looked_at))
+    Candidates(network, whole)
+    (looked_at,) = seen
+    assert len(looked_at) > 3
+    assert torch.equal(looked_at, whole[: len(looked_at), :, 16:80, 32:96])
+
+
+@pytest.mark.parametrize("values", [10, ranges._MOST_VALUES // 10, 10 * ranges._MOST_VALUES])
+def test_no_more_is_held_than_is_said(values):
+    assert tuning_images(values) * values <= tuning_values(values)
 
 
 def test_a_single_image_is_enough():
