@@ -90,12 +90,13 @@ def unpacked(tensors: Mapping[str, Tensor]) -> Ranges:
 def _looked_at(dense: fx.GraphModule, images: Tensor) -> Tensor:
     size, seen = images.shape[2:], seen_size(dense, images[:1])
     top, left = ((of - part) // 2 for of, part in zip(size, seen, strict=True))
-    count = tuning_images(math.ceil(_stored_values(dense) * math.prod(seen) / math.prod(size)))
+    traced = next(node for node in dense.graph.nodes if node.op == "placeholder").meta["shape"][2:]
+    count = tuning_images(math.ceil(_stored_values(dense) * math.prod(seen) / math.prod(traced)))
     return images[:count, :, top : top + seen[0], left : left + seen[1]]
 
 
 def _stored_values(dense: fx.GraphModule) -> int:
-    """Numbers of an image that the stored tensors hold together."""
+    """Numbers of an image of the size that the graph was traced with that the stored tensors hold together."""
     calls = dense.graph.find_nodes(op="call_module")
     stored = (n for n in calls if isinstance(dense.get_submodule(str(n.target)), ActivationQuantizer))
     return sum(math.prod(node.meta["shape"][1:]) for node in stored)

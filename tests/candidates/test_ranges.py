@@ -102,6 +102,8 @@ def test_middles_of_more_images_are_looked_at_where_outputs_are_pixels(monkeypat
     (looked_at,) = seen
     assert len(looked_at) > 3
     assert torch.equal(looked_at, whole[: len(looked_at), :, 16:80, 32:96])
+    Candidates(network, whole[..., :41, :41])  # calibration images may be smaller than the others
+    assert len(seen[1]) == len(whole)
 
 
 @pytest.mark.parametrize("values", [10, ranges._MOST_VALUES // 10, 10 * ranges._MOST_VALUES])
