@@ -25,7 +25,7 @@ _ROOT = Path(__file__).parents[2]
 def _rlcompress(*arguments: object, status: int = 0, cwd: Path = _ROOT) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "rlcompress", *map(str, arguments)]
     environment = {**os.environ, "PYTHONPATH": str(_ROOT)}
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300, cwd=cwd, env=environment)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=900, cwd=cwd, env=environment)
     assert done.returncode == status, done.stderr
     return done
 

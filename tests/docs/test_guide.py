@@ -28,7 +28,7 @@ def _blocks(page: Path) -> list[tuple[str, str, str]]:
 
 def _run(command: list[str], folder: Path) -> None:
     done = subprocess.run(
-        command, cwd=folder, env=_ENVIRONMENT, capture_output=True, text=True, check=False, timeout=300
+        command, cwd=folder, env=_ENVIRONMENT, capture_output=True, text=True, check=False, timeout=900
     )
     assert done.returncode == 0, f"{shlex.join(command)[:300]}\n{done.stderr[-2000:]}"
 

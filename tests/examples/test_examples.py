@@ -12,7 +12,7 @@ def _output(name: str, folder: Path, *arguments: str) -> str:
     environment = {**os.environ, "PYTHONPATH": str(_EXAMPLES.parent)}
     command = [sys.executable, "-W", "error", str(_EXAMPLES / f"{name}.py"), *arguments]
     done = subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=300
+        command, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=900
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
