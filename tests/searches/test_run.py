@@ -171,7 +171,7 @@ def test_every_goal_gets_its_policy(digits: Digits, tmp_path: Path) -> None:
     assert "at most 60 lost" in repr(result)
     assert "policy_0.5.json" in (tmp_path / "run" / "report.html").read_text()
     assert result.missed is None
-    assert list(phases) == ["sensitivity", "search", "final", "test"]
+    assert list(phases) == ["ranges", "sensitivity", "search", "final", "test"]
     for steps in phases.values():
         assert len({total for _, total in steps[:-1]}) <= 1, "the bar does not jump"
         assert steps[-1][0] == steps[-1][1], "and is full in the end"
