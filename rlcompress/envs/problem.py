@@ -143,23 +143,6 @@ class Problem:
         index_bits = _index_bits(hardware, settings)
         memory = memory_shares(network, data, settings.memory, settings.repair, workers)
         network = network.with_round_to(settings.round_to or hardware.description.round_to)
-        calibration = calibration_images(
-            network, settings.repair, card, lambda: data.calibration.normalized(slice(None), card.mean, card.std)
-        )
-        bank = Candidates(
-            network, calibration, learning=partial(data.learning, card.mean, card.std), repair=settings.repair,
-            correction=settings.correction, memory=memory if settings.memory else None, cache=settings.cache,
-            on_range=on("ranges"),
-        )  # fmt: skip
-        unseen = _unseen(calibration[bank.hessian_images :], data.search, card)
-        del calibration
-        network = network.with_densities(bank.densities)
-        scored = slice(0, settings.score_images)
-        evaluator = Evaluator(network.graph, data.search.part(scored), card)
-        if not evaluator.error_scale > 0.0:
-            raise RunError(
-                "the network gives the same outputs for every image, so that nothing can be lost; check its weights"
-            )
         space = ChoiceSpace(
             network.structure,
             granularities=settings.granularities,
@@ -177,6 +160,23 @@ class Problem:
             raise HardwareError(
                 f"{hardware.name} gives {network.name} no {settings.target} at all, so that none can be saved; measure "
                 "it, or search for another --target"
+            )
+        calibration = calibration_images(
+            network, settings.repair, card, lambda: data.calibration.normalized(slice(None), card.mean, card.std)
+        )
+        bank = Candidates(
+            network, calibration, learning=partial(data.learning, card.mean, card.std), repair=settings.repair,
+            correction=settings.correction, memory=memory if settings.memory else None, cache=settings.cache,
+            on_range=on("ranges"),
+        )  # fmt: skip
+        unseen = _unseen(calibration[bank.hessian_images :], data.search, card)
+        del calibration
+        network = network.with_densities(bank.densities)
+        scored = slice(0, settings.score_images)
+        evaluator = Evaluator(network.graph, data.search.part(scored), card)
+        if not evaluator.error_scale > 0.0:
+            raise RunError(
+                "the network gives the same outputs for every image, so that nothing can be lost; check its weights"
             )
         rows = list(measured)
         if not covers(rows, space):
