@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import yaml
 from safetensors.torch import save_file
 
 from rlcompress import hw_models
+from rlcompress.cli import main
 from rlcompress.network.spec_cards import built_in_specs
 from rlcompress.network.weights import build
 from rlcompress.spec import CompressionPolicy, LayerChoice, specs_to_json
@@ -257,22 +259,35 @@ _WRONG = [
     (("compare", *_SEARCH[1:], "--agents", "nosuch"), "unknown agent 'nosuch'"),
     (("compare", *_SEARCH[1:], "--seeds", "0,-1"), "seed must be from 0"),
 ]
-_FEW = 8  # that are tried every time; each starts a process
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [*_WRONG[:_FEW], *(pytest.param(*case, marks=pytest.mark.slow) for case in _WRONG[_FEW:])],
-)
+@pytest.mark.parametrize(("arguments", "message"), _WRONG)
 def test_wrong_input_is_answered_in_one_line(
-    arguments: tuple[str, ...], message: str, weights: Path, tmp_path: Path
+    arguments: tuple[str, ...],
+    message: str,
+    weights: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     save_file(build("cifar_resnet20")[0].state_dict(), tmp_path / "cifar.safetensors")
     files = {"DIGITS": str(weights), "CIFAR": "cifar.safetensors"}
-    done = _rlcompress(*(files.get(argument, argument) for argument in arguments), status=2, cwd=tmp_path)
-    assert message in done.stderr
-    assert len(done.stderr.strip().splitlines()) == 1
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", ["rlcompress", *(files.get(argument, argument) for argument in arguments)])
+    monkeypatch.setattr("rlcompress.cli.app.end_as_ctrl_c", lambda: None)
+    with warnings.catch_warnings(), pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    said = capsys.readouterr().err
+    assert message in said
+    assert len(said.strip().splitlines()) == 1
     assert not (tmp_path / "never").exists()
+
+
+def test_wrong_input_ends_the_process_with_status_2() -> None:
+    done = _rlcompress("energy", "--network", "cifar_resnet21", status=2)
+    assert done.stderr.startswith("error: unknown network 'cifar_resnet21'")
+    assert len(done.stderr.strip().splitlines()) == 1
 
 
 def test_energy_for_timeloop_and_for_several_accelerators() -> None:

@@ -183,6 +183,7 @@ def _widths(folder: Path) -> list[list[tuple[int, int]]]:
     return [[(of["weight_bits"], of["activation_bits"]) for of in policy] for policy in choices]
 
 
+@pytest.mark.slow
 def test_ends_have_as_many_bits_as_are_asked_for(digits: Digits, tmp_path: Path) -> None:
     problem = ProblemSettings(granularities=("none",), score_images=100, end_bits=5)
     _run(digits, tmp_path / "run", agent="random", evaluations=8, max_drop=100.0, problem=problem)
@@ -191,6 +192,7 @@ def test_ends_have_as_many_bits_as_are_asked_for(digits: Digits, tmp_path: Path)
     assert min(min(widths) for policy in policies for widths in policy) < 5
 
 
+@pytest.mark.slow
 def test_a_search_that_meets_no_goal_leaves_the_nearest(digits: Digits, tmp_path: Path) -> None:
     out, narrow = tmp_path / "run", ProblemSettings(score_images=200, max_bits=2)
     with pytest.warns(RlcompressWarning, match=r"no policy loses at most 0 points: the nearest loses \d+\.\d\d; allow"):
@@ -204,6 +206,7 @@ def test_a_search_that_meets_no_goal_leaves_the_nearest(digits: Digits, tmp_path
     assert f"Shown is the policy that loses least: {result.missed}" in (out / "report.html").read_text()
 
 
+@pytest.mark.slow
 def test_an_accelerator_without_16_bits_has_no_such_row(digits: Digits, tmp_path: Path) -> None:
     _, text = hw_models.load("npu_int8").document
     description = {**yaml.safe_load(text), "name": "narrow"}
@@ -221,6 +224,7 @@ def test_an_accelerator_without_16_bits_has_no_such_row(digits: Digits, tmp_path
     assert "narrow" in (tmp_path / "run" / "report.html").read_text()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("agent", ["dp", "composite"])
 def test_costs_without_energy_serve_for_latency(digits: Digits, tmp_path: Path, agent: str) -> None:
     layers = [spec.name for spec in digits.network.specs if spec.compressible]
@@ -273,6 +277,7 @@ def test_a_killed_run_resumes_to_the_same_policy(
     assert len((left / "history.jsonl").read_text().splitlines()) == 12
 
 
+@pytest.mark.slow
 def test_final_networks_that_are_scored_are_not_made_again(
     finished: tuple[SearchResult, Path], digits: Digits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -353,6 +358,7 @@ def test_a_time_limit_ends_the_search(digits: Digits) -> None:
     assert result.evaluations >= 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("agent", ["uniform", "tsdp"])
 def test_a_time_limit_leaves_time_for_one_evaluation(digits: Digits, agent: str) -> None:
     assert _run(digits, None, agent=agent, evaluations=None, minutes=1e-6, max_drop=100.0).evaluations == 1
@@ -421,6 +427,7 @@ def test_a_run_from_python_goes_on(digits: Digits, tmp_path: Path) -> None:
     assert (tmp_path / "run" / "result.json").exists()
 
 
+@pytest.mark.slow
 def test_an_agent_starts_from_another_searchs(
     finished: tuple[SearchResult, Path], digits: Digits, tmp_path: Path
 ) -> None:

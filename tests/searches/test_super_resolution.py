@@ -15,7 +15,7 @@ def test_a_policy_for_vdsr_is_found_and_measured(real: Real, tmp_path: Path) -> 
     data = f"set5:{real.set5}?scale=2&train={real.imagenet / 'train'}&crops=16&size=25"
     network = ["--network", "vdsr", "--weights", str(real.weights / "sr_vdsr.safetensors"), "--data", data]
     run = tmp_path / "run"
-    arguments = ["search", *network, "--max-drop", "1.0", "--evaluations", "6", "--agent", "tsdp", "--out", str(run)]
+    arguments = ["search", *network, "--max-drop", "1.0", "--evaluations", "3", "--agent", "tsdp", "--out", str(run)]
     searched = CliRunner().invoke(app, [*arguments, "--granularities", "none"])
     assert searched.exit_code == 0, searched.output
     result = json.loads((run / "result.json").read_text())
