@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
 import torch
@@ -23,7 +24,7 @@ from torch import Tensor
 
 from rlcompress.candidates import Candidates
 from rlcompress.candidates import bank as bank_module
-from rlcompress.candidates.layer import DenseLayer, Pruning, compress
+from rlcompress.candidates.layer import DenseLayer, Pruning, compress, stages_of
 from rlcompress.data import DataSplits, ImageSet
 from rlcompress.envs import Problem, ProblemSettings
 from rlcompress.hw_models import load as load_hardware
@@ -57,7 +58,7 @@ def rounded(
     widths: Sequence[int],
     *,
     deepest: int,
-    **how: bool,
+    **how: Any,
 ) -> dict[int, QuantizedWeight]:
     """`compress` for the widest layers; for others codes of the same size, rounded to nearest."""
     if layer.hessian.shape[1] >= deepest:
@@ -72,6 +73,13 @@ def rounded(
         code = (layer.weight / column * limit).round_().mul_(live)
         codes[bits] = QuantizedWeight(code.to(torch.int8 if bits <= 8 else torch.int16), scale / limit)
     return codes
+
+
+def staged(layer: DenseLayer, outputs: Tensor, inputs: Tensor, pruning: Pruning, *, deepest: int) -> Tensor:
+    """`stages_of` for the widest layers; for others a tensor of the same size."""
+    if layer.hessian.shape[1] >= deepest:
+        return stages_of(layer, outputs, inputs, pruning)
+    return torch.zeros(layer.grouped.shape, dtype=torch.uint8)
 
 
 def fill(problem: Problem, deepest: int) -> int:
@@ -108,7 +116,8 @@ def steps(memory: str, network: str, calibration: int, scored: int) -> None:
         stack.enter_context(
             patch("rlcompress.envs.problem.Candidates", partial(Candidates, hessian_images=_HESSIAN_IMAGES))
         )
-        stack.enter_context(patch.object(bank_module, "compress", partial(rounded, deepest=deepest)))
+        for name, quick in (("compress", rounded), ("stages_of", staged)):
+            stack.enter_context(patch.object(bank_module, name, partial(quick, deepest=deepest)))
         problem = Problem.of(traced, card, data, load_hardware("scalable_sparse_16x32"), settings, measured=made_up)
         shares = problem.memory
         print(f"shares: bank {shares.bank:,}, finals {shares.finals:,}, sensitivity {shares.sensitivity:,} bytes")

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from rlcompress.candidates import Candidates, calibration_images
-from rlcompress.candidates.layer import DenseLayer, Pruning, compress
+from rlcompress.candidates.layer import DenseLayer, Pruning, compress, stages_of
 from rlcompress.candidates.template import quantizable
 from rlcompress.compensation import input_hessians
 from rlcompress.data import DataSplits, load_data
@@ -128,12 +128,13 @@ def speed_rows(
     moments = input_hessians(graph, network.layers, images)
 
     def sweep() -> None:
-        for name, spec in network.layers.items():
+        for name in network.layers:
             layer = DenseLayer(network.layer(name).weight.detach(), moments[name])
             rows, inputs = (torch.ones(n, dtype=torch.bool) for n in layer.weight.shape[:2])
+            count = stages_of(layer, rows, inputs, Pruning("element", 1.0, "obs"))
             for keep in SPARSITIES:
                 kind = "none" if keep == 1.0 else "element"
-                compress(layer, rows[: spec.out_channels], inputs, Pruning(kind, keep, "obs"), range(2, 9))
+                compress(layer, rows, inputs, Pruning(kind, keep, "obs"), range(2, 9), count=count)
 
     yield f"dense forward of {len(images)} images: {forward:.2f} s"
     yield f"Hessians of the same: {hessians:.2f} s, {hessians / forward:.1f}x"

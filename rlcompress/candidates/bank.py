@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import astuple
+from dataclasses import astuple, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -18,7 +18,7 @@ from rlcompress.candidates.checks import (
 )
 from rlcompress.candidates.final import Finisher, OnStep, finishing_images, refit_images
 from rlcompress.candidates.fingerprint import bank_fingerprint
-from rlcompress.candidates.layer import DenseLayer, Pruning, compress, importance
+from rlcompress.candidates.layer import DenseLayer, Pruning, compress, importance, stages_of
 from rlcompress.candidates.memo import Memo
 from rlcompress.candidates.ranges import Ranges, fitted_ranges, packed, retuned_ranges, unpacked
 from rlcompress.candidates.samples import stored_samples
@@ -56,6 +56,7 @@ from rlcompress.spec import LayerChoice, check_applies
 
 _WIDTHS = {"uniform": (2, 3, 4, 5, 6, 7, 8), "clustered": (2, 3, 4, 5, 6, 7)}  # that are computed together
 _CORRECTED_SHARE = 4  # of the bank's memory that corrected layers take beside it; each has codes of one width
+_STAGES_SHARE = 8  # of it that the stages of its layers take beside it: a byte a weight
 _Made = TypeVar("_Made")
 CORRECTIONS = ("paired", "local")
 """How stitched networks get the dense network's moments; final ones are always paired."""
@@ -156,7 +157,10 @@ class Candidates:
         self._bounded, memory = memory is not None, memory or MemoryShares()
         self._weights = Memo(self._compress, memory.bank, _stored_bytes)
         self._corrected = Memo(self._correct, memory.bank // _CORRECTED_SHARE, _module_bytes)
-        self._quantizer = Memo(self._quantizer_of)
+        self._quantizer, self._stages = (
+            Memo(self._quantizer_of),
+            Memo(self._stages_of, memory.bank // _STAGES_SHARE, _bytes),
+        )
         self._finals = Memo(self._finish, memory.finals, _module_bytes)
         self._ranges = fitted_ranges(samples, range_norm)
         self._ranges = self._settled(self._tuned_ranges(finishing, on_range))
@@ -371,15 +375,23 @@ class Candidates:
         self, layer: str, quantizer: str, pruning: Pruning, removed: frozenset[int], widths: tuple[int, ...]
     ) -> dict[int, QuantizedWeight]:
         def compute() -> dict[str, Tensor]:
-            outputs, inputs = self._live(layer, removed)
+            compensated = self.repair != "none"
+            gradual = compensated and pruning.gradual
             weights = compress(
-                self._dense[layer], outputs, inputs, pruning, widths,
-                quantizer=quantizer, compensated=self.repair != "none",
+                self._dense[layer], *self._live(layer, removed), pruning, widths,
+                quantizer=quantizer, compensated=compensated,
+                count=self._stages(layer, replace(pruning, keep_ratio=1.0), removed) if gradual else None,
             )  # fmt: skip
             return _packed(weights)
 
         tensors = self._settled(self.kept([layer, quantizer, *widths, *astuple(pruning), *sorted(removed)], compute))
         return {bits: QuantizedWeight(tensors[f"codes {bits}"], tensors[f"scale {bits}"]) for bits in widths}
+
+    def _stages_of(self, layer: str, pruning: Pruning, removed: frozenset[int]) -> Tensor:
+        def compute() -> dict[str, Tensor]:
+            return {"count": stages_of(self._dense[layer], *self._live(layer, removed), pruning)}
+
+        return self._settled(self.kept([layer, "stages", *astuple(pruning), *sorted(removed)], compute))["count"]
 
     def _live(self, layer: str, removed: frozenset[int]) -> tuple[Tensor, Tensor]:
         """[K] and [C / G], whether an output channel and an input of a row stay."""
@@ -418,6 +430,10 @@ def _fixed(tensor: Tensor) -> nn.Parameter:
 
 def _stored_bytes(weights: dict[int, QuantizedWeight]) -> int:
     return sum(weight.codes.nbytes + weight.scale.nbytes for weight in weights.values())
+
+
+def _bytes(tensor: Tensor) -> int:
+    return tensor.nbytes
 
 
 def _module_bytes(module: nn.Module) -> int:

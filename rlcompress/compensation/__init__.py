@@ -2,6 +2,7 @@
 
 from rlcompress.compensation.crops import seen_size
 from rlcompress.compensation.gradients import loss_gradients
+from rlcompress.compensation.gradual import by_stage, stages
 from rlcompress.compensation.hessian import InputHessians, input_hessians
 from rlcompress.compensation.inputs import visit_inputs
 from rlcompress.compensation.local import InputMeans, local_moments
@@ -28,6 +29,7 @@ __all__ = [
     "Moments",
     "RoundedLayer",
     "affine_to",
+    "by_stage",
     "input_hessians",
     "learn_rounding",
     "local_moments",
@@ -43,6 +45,7 @@ __all__ = [
     "rescale",
     "seen_size",
     "shrunk",
+    "stages",
     "synthetic_images",
     "tuned_ranges",
     "visit_inputs",

@@ -10,7 +10,14 @@ _LEAST_GAIN = 3e-4  # of the error that is left; a step that gains less is the l
 
 
 @torch.no_grad()
-def refit(weight: Tensor, mask: Tensor, hessian: Tensor) -> Tensor:
+def refit(
+    weight: Tensor,
+    mask: Tensor,
+    hessian: Tensor,
+    *,
+    start: Tensor | None = None,
+    least_gain: float = _LEAST_GAIN,
+) -> Tensor:
     """The weights on a mask's support that change the outputs least.
 
     Row by row the minimum of (w' - w) (H + damping) (w' - w)^T over the w' that are zero off the mask (He et al., ICCV
@@ -23,6 +30,8 @@ def refit(weight: Tensor, mask: Tensor, hessian: Tensor) -> Tensor:
         weight: [G, K / G, D].
         mask: [G, K / G, D] boolean, True where a weight stays.
         hessian: [G, D, D].
+        start: [G, K / G, D] where the steps begin on the mask; ``weight`` if it is None.
+        least_gain: share of the error that is left by which a step has to lower it, for another to follow.
 
     Returns:
         [G, K / G, D], zero off the mask; ``weight`` itself where all of it stays.
@@ -34,7 +43,7 @@ def refit(weight: Tensor, mask: Tensor, hessian: Tensor) -> Tensor:
     damped = hessian + torch.diag_embed(damping[:, None].expand(-1, hessian.shape[1]))
     power = damped.diagonal(dim1=1, dim2=2)[:, None, :]
     kept = mask.to(weight.dtype)
-    fitted = weight * kept
+    fitted = (weight if start is None else start) * kept
     removed = weight - fitted
     residual = removed @ damped
     error = float((removed * residual).sum())
@@ -46,7 +55,7 @@ def refit(weight: Tensor, mask: Tensor, hessian: Tensor) -> Tensor:
         fitted.add_(length * step)
         gain = float((length * descent).sum())
         error -= gain
-        if gain <= _LEAST_GAIN * error:
+        if gain <= least_gain * error:
             break
         residual.sub_(product.mul_(length))
         before, descent = descent, residual.square().div_(power).sum(2, keepdim=True)

@@ -1,6 +1,6 @@
 """What importance criteria may look at."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
@@ -29,6 +29,13 @@ class LayerStatistics:
     def inverse(self) -> Tensor:
         """`damped_inverse` of the Hessian, which criteria and the OBS sweep share."""
         return damped_inverse(self.hessian)
+
+    def with_weight(self, weight: Tensor) -> "LayerStatistics":
+        """The same inputs with another weight of the same shape."""
+        other = replace(self, weight=weight)
+        if "inverse" in self.__dict__:
+            other.__dict__["inverse"] = self.inverse
+        return other
 
 
 def damped_inverse(hessian: Tensor) -> Tensor:

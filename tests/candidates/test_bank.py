@@ -46,15 +46,16 @@ def test_eight_bits_stay_close_and_fewer_bits_go_away(bank):
     assert errors == sorted(errors)
 
 
-def test_refining_brings_the_outputs_nearer(bank):
-    dense, gains = bank.network.graph(X).detach(), []
+def test_refining_brings_the_outputs_nearer_on_other_images(bank):
+    refined, others, ratios = Candidates(bank.network, images(192, *SHAPE)), images(64, *SHAPE, seed=5), []
+    dense = bank.network.graph(others).detach()
     for bits in (2, 3, 4, 5):
-        choices = choices_of(bank, LayerChoice(granularity="element", keep_ratio=0.5, activation_bits=bits))
-        networks = lower(bank.stitch(choices)), lower(bank.final(choices))
-        errors = [float((n(X) - dense).square().mean()) for n in networks]
-        assert errors[1] <= 1.05 * errors[0]  # weights are refitted where that helps on images held out
-        gains.append(errors[1] < 0.99 * errors[0])
-    assert any(gains)
+        choices = choices_of(refined, LayerChoice(granularity="element", keep_ratio=0.5, activation_bits=bits))
+        networks = lower(refined.stitch(choices)), lower(refined.final(choices))
+        errors = [float((n(others) - dense).square().mean()) for n in networks]
+        ratios.append(errors[1] / errors[0])
+    assert max(ratios) <= 1.05  # weights are refitted where that helps on images held out
+    assert sorted(ratios)[1] < 0.95
 
 
 def test_the_template_is_the_dense_network(bank):
@@ -397,6 +398,7 @@ def test_freed_memory_goes_back_when_something_is_kept_and_memory_is_bounded(mon
     made = len(given_back)
     assert made == len(network.layers) + 1
     bounded.stitch(dict.fromkeys(network.layers, LayerChoice(granularity="element", keep_ratio=0.5)))
-    assert len(given_back) == made + len(network.layers)
+    made += 2 * len(network.layers)  # stages, and weights that go by them
+    assert len(given_back) == made
     bounded.final(dict.fromkeys(network.layers, LayerChoice()))
-    assert len(given_back) > made + len(network.layers)
+    assert len(given_back) > made

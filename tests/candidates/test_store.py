@@ -52,8 +52,9 @@ def test_a_second_bank_reads_the_same_bits_and_computes_nothing(criterion, tmp_p
     plain, choices = weights_of(bank_of(None, criterion=criterion))
     first = bank_of(tmp_path, criterion=criterion)
     assert same(weights_of(first)[0], plain)
-    assert len(files_of(tmp_path)) == 3 + (criterion == "taylor") + 2 * len(choices)
-    for name in ("_input_moments", "loss_gradients", "stored_samples", "retuned_ranges", "compress"):
+    gradual = sum(choice.granularity == "element" for choice in choices.values())
+    assert len(files_of(tmp_path)) == 3 + (criterion == "taylor") + 2 * len(choices) + gradual
+    for name in ("_input_moments", "loss_gradients", "stored_samples", "retuned_ranges", "stages_of", "compress"):
         monkeypatch.setattr(f"rlcompress.candidates.bank.{name}", never)
     second = bank_of(tmp_path, criterion=criterion)
     assert same(weights_of(second)[0], plain)
