@@ -172,7 +172,8 @@ def test_masked_equals_thinned(name, granularities, seed):
         assert rows <= outputs[0, i] + 2 * parted
         if granularities == ("filter",) and not parted:
             assert rows == outputs[0, i]
-        if choices[layer].granularity != "none" and not parted and bank.network.layers[layer].groups == 1:
+        read = rows == outputs[0, i]  # otherwise its readers have lost all of its channels, and it is thinner still
+        if read and choices[layer].granularity != "none" and not parted and bank.network.layers[layer].groups == 1:
             assert columns == inputs[0, i]
 
 
